@@ -1,0 +1,90 @@
+# recsvc. `make` lists the targets. Every RECSVC_* variable of docs/settings.md is honoured.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+DATASET ?= sample
+SOURCE = --dataset "$(DATASET)" $(if $(DATA),--data "$(DATA)") $(if $(COLUMNS),--columns "$(COLUMNS)") \
+         $(if $(CATALOGUE),--catalogue "$(CATALOGUE)") $(if $(CONFIG),--config "$(CONFIG)")
+TRAINING := $(PY) -m training
+
+.PHONY: help install run serve data train evaluate compare models recommend prune promote rollback retrain \
+        test lint format bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+install: $(STAMP) ## the virtual environment with the pinned dependencies
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "recsvc needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=path"; exit 2; }
+	@echo "• installing the pinned dependencies into $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(STAMP) ## everything: sample data, a trained model, Redis and the service
+	@$(TRAINING) ensure $(SOURCE)
+	@exec $(PY) -m recsvc
+
+serve: $(STAMP) ## the service alone, with the champion
+	@exec $(PY) -m recsvc
+
+data: $(STAMP) ## read and check a data set: DATASET=, or DATA= COLUMNS= CATALOGUE=
+	@$(TRAINING) data $(SOURCE)
+
+train: $(STAMP) ## train, evaluate and publish a version: DATASET= or DATA=, CONFIG=
+	@$(TRAINING) train $(SOURCE)
+
+evaluate: $(STAMP) ## measure a version against the baselines again: VERSION= or DATASET=
+	@$(TRAINING) evaluate $(if $(VERSION),--version "$(VERSION)") $(SOURCE)
+
+compare: $(STAMP) ## compare two versions over the same users: A= B=
+	@$(if $(and $(A),$(B)),,echo "usage: make compare A=version B=version"; exit 2;) $(TRAINING) compare "$(A)" "$(B)"
+
+models: $(STAMP) ## list the versions
+	@$(TRAINING) models
+
+recommend: $(STAMP) ## what a model recommends to a user: USER=id [VERSION=]
+	@$(if $(filter command line,$(origin USER)),,echo "usage: make recommend USER=id"; exit 2;) \
+	  $(TRAINING) recommend $(if $(VERSION),--version "$(VERSION)") -- "$(USER)"
+
+prune: $(STAMP) ## remove all but the newest versions: KEEP=number
+	@$(if $(KEEP),,echo "usage: make prune KEEP=number"; exit 2;) $(TRAINING) prune "$(KEEP)"
+
+promote: $(STAMP) ## make a version the champion: VERSION= (default the newest) [FORCE=1]
+	@$(TRAINING) promote $(if $(FORCE),--force) $(if $(VERSION),"$(VERSION)")
+
+rollback: $(STAMP) ## make the previous champion champion again
+	@$(TRAINING) rollback
+
+retrain: $(STAMP) ## data → train → evaluate → gate → promote
+	@$(TRAINING) retrain $(SOURCE)
+
+test: $(STAMP) ## all tests, with a real Redis on a free port
+	@$(PY) -m pytest
+
+lint: $(STAMP) ## formatting, lint, types, import contracts
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: $(STAMP) ## format and mend what can be mended
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+bench: $(STAMP) ## figures, as ratios to baselines run in the same call
+	@$(PY) -m tests.bench
+
+lock: ## resolve the pins anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and what the tools cached; data, models and state stay
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

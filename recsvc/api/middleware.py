@@ -1,0 +1,153 @@
+"""What wraps every request: its id, its metrics, CORS, unforeseen errors, the limit of its body. Plain ASGI."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from recsvc.api.errors import REQUEST_ID_KEY, PayloadTooLarge, api_error_response, internal_error_response
+from recsvc.settings import Settings
+from recsvc.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9\-._:/+=]{1,128}")
+
+
+def install_middleware(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
+    """Adds the layers, from the inside out: a layer's answers pass through those outside it.
+
+    So a 413 and a 500 carry the CORS headers, and every answer, a preflight's included, its request id.
+    """
+    app.add_middleware(BodyLimitMiddleware, limit_bytes=settings.max_body_bytes)
+    app.add_middleware(UnhandledErrorMiddleware)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+            max_age=600,
+        )
+    app.add_middleware(RequestContextMiddleware, telemetry=telemetry)
+
+
+class RequestContextMiddleware:
+    """Gives the request its id, the caller's own if it is sane, echoes it, and counts and times the answer."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope[REQUEST_ID_KEY] = request_id.decode("ascii")
+        status = 500
+        began = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+            await send(message)
+
+        in_progress = self._telemetry.requests_in_progress
+        in_progress.inc()
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            in_progress.dec()
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            # The template, never the path: ids would make a time series each.
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._telemetry.requests.labels(method, route, str(status)).inc()
+            self._telemetry.request_seconds.labels(method, route).observe(time.perf_counter() - began)
+
+
+class UnhandledErrorMiddleware:
+    """Logs what no handler foresaw and answers 500 without any of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            if started:
+                raise  # half an answer is out: the server drops the connection, so nobody takes it for whole
+            logger.exception(
+                "%s %s failed",
+                scope["method"],
+                scope["path"],
+                extra={"request_id": scope.get(REQUEST_ID_KEY)},
+            )
+            await internal_error_response(scope)(scope, receive, send)
+
+
+class BodyLimitMiddleware:
+    """Answers 413 to a body over the limit: at once where Content-Length says so, else when the limit is passed."""
+
+    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
+        self._app = app
+        self._limit = limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length")
+        if length is not None and length.isdecimal() and int(length) > self._limit:
+            await api_error_response(scope, PayloadTooLarge(self._limit))(scope, receive, send)
+            return
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > self._limit:
+                    raise _LimitPassed
+            return message
+
+        try:
+            await self._app(scope, limited, send)
+        except _LimitPassed:
+            await api_error_response(scope, PayloadTooLarge(self._limit))(scope, receive, send)
+
+
+class _LimitPassed(BaseException):
+    """Not an `Exception`: the framework turns those that come out of reading a body into answers of its own."""
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            return bytes(value)
+    return secrets.token_hex(8).encode("ascii")

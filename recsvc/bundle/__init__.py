@@ -1,0 +1,1 @@
+"""The artifact: the only contract between training and serving. Specified in models/README.md."""

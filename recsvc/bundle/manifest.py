@@ -1,0 +1,105 @@
+"""`manifest.json`: what a bundle is, how it was made, and the checksum of each of its files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+
+FORMAT_VERSION: Final = 1
+MANIFEST_NAME: Final = "manifest.json"
+VERSION_PATTERN: Final = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
+"""A version is the UTC time of its making and six hexadecimal digits: it sorts by age and names a directory."""
+
+
+class Part(BaseModel):
+    """Base of the manifest's parts: closed (an unknown field is an error) and immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ConfidenceRecipe(Part):
+    """How events become a confidence, in training and in fold-in alike (see `recsvc.scoring.confidence`)."""
+
+    event_weights: dict[str, float] = Field(description="Weight of one event by type; negative is dislike.")
+    half_life_days: PositiveFloat | None = Field(description="Age at which an event counts half; null: no decay.")
+    weight_cap: PositiveFloat = Field(description="|Summed weight| of a user-item pair is cut here.")
+    minimum_weight: NonNegativeFloat = Field(description="Pairs whose |weight| is below are dropped.")
+    unobserved_weight: PositiveFloat = Field(description="α₀: weight of an absent pair; confidence = 1 + w/α₀.")
+
+
+class Objective(Part):
+    """The regularised least-squares problem whose solution the user factors are."""
+
+    regularization: NonNegativeFloat = Field(description="λ of the penalty λ·|x|², on the scale of `implicit`.")
+    confidence: ConfidenceRecipe
+
+
+class DataSummary(Part):
+    """What the model was trained on."""
+
+    name: str
+    fingerprint: str = Field(description="SHA-256 over the contents of the files read.")
+    events: NonNegativeInt
+    rejected: NonNegativeInt
+    interactions: NonNegativeInt
+    first_event: str | None = Field(description="RFC 3339 UTC, null when the data has no times.")
+    last_event: str | None
+
+
+class IndexSummary(Part):
+    """The nearest-neighbour index and what was measured of it against exact search."""
+
+    kind: str
+    exact: bool
+    recall_at_100: Annotated[float, Field(ge=0, le=1)]
+    queries: NonNegativeInt
+    search_ms_median: NonNegativeFloat
+
+
+class GateResult(Part):
+    """The comparison with the champion's recipe refitted on the same training split."""
+
+    champion: str | None = Field(description="Version compared with; null when there was none.")
+    metric: str
+    candidate_value: float
+    champion_value: float | None
+    tolerance: NonNegativeFloat = Field(description="Largest relative loss that still passes.")
+    passed: bool
+    message: str
+
+
+class FileEntry(Part):
+    """One file of the bundle."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: NonNegativeInt
+
+
+class Manifest(Part):
+    """The whole of `manifest.json`."""
+
+    format_version: Literal[1]
+    kind: Literal["als"]
+    version: Annotated[str, Field(pattern=VERSION_PATTERN)]
+    created_at: str
+    as_of: float | None = Field(description="Unix seconds to which weights were decayed; null: data has no times.")
+    n_users: PositiveInt
+    n_items: PositiveInt
+    n_factors: PositiveInt
+    objective: Objective
+    recipe: dict[str, Any] = Field(description="The run's settings, as read from its TOML file.")
+    data: DataSummary
+    metrics: dict[str, dict[str, float]] = Field(description="By model (als and baselines), then by metric.")
+    gate: GateResult
+    index: IndexSummary
+    libraries: dict[str, str]
+    files: dict[str, FileEntry]

@@ -1,0 +1,143 @@
+"""The registry: bundles side by side in one directory, and which of them is the champion."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from recsvc.bundle.errors import BundleCorrupt, NothingToRollBackTo, VersionUnknown
+from recsvc.bundle.files import replace_file
+from recsvc.bundle.manifest import VERSION_PATTERN, Manifest
+from recsvc.bundle.reader import read_manifest
+
+CHAMPION_NAME: Final = "CHAMPION"
+PROMOTIONS_NAME: Final = "PROMOTIONS.jsonl"
+_LOCK_NAME: Final = ".lock"
+
+
+class Registry:
+    """The bundles of one models directory.
+
+    `CHAMPION` holds the champion's version, one line, replaced by rename. `PROMOTIONS.jsonl` records every
+    promotion and rollback; a rollback returns to the champion before the latest promotion not yet rolled back.
+    Changes are serialised between processes by a file lock; reading needs none.
+    """
+
+    def __init__(self, models_dir: Path) -> None:
+        self.models_dir = models_dir
+
+    def versions(self) -> list[str]:
+        """The published versions, newest first."""
+        if not self.models_dir.is_dir():
+            return []
+        names = (path.name for path in self.models_dir.iterdir() if path.is_dir())
+        return sorted((name for name in names if re.match(VERSION_PATTERN, name)), reverse=True)
+
+    def path(self, version: str) -> Path:
+        """The directory of a version. Raises VersionUnknown (also for a name that is no version at all)."""
+        path = self.models_dir / version
+        if not re.match(VERSION_PATTERN, version) or not path.is_dir():
+            raise VersionUnknown(version)
+        return path
+
+    def manifest(self, version: str) -> Manifest:
+        """The manifest of a version. Raises VersionUnknown, BundleCorrupt, FormatUnsupported."""
+        return read_manifest(self.path(version))
+
+    def champion(self) -> str | None:
+        """The champion's version, or None when nothing was promoted yet. Raises BundleCorrupt for a broken line."""
+        file = self.models_dir / CHAMPION_NAME
+        try:
+            line = file.read_text("ascii").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as exc:
+            raise BundleCorrupt(file, f"cannot be read ({exc})") from exc
+        if not re.match(VERSION_PATTERN, line):
+            raise BundleCorrupt(file, "does not hold a model version")
+        return line
+
+    def promote(self, version: str) -> None:
+        """Makes a version the champion. Raises VersionUnknown; promoting the champion again changes nothing."""
+        self.path(version)
+        with self._locked():
+            previous = self.champion()
+            if previous != version:
+                self._record("promote", version, previous)
+                self._write_champion(version)
+
+    def rollback(self) -> str:
+        """Makes the champion before the latest promotion champion again; returns its version.
+
+        Rolling back twice goes back two promotions. Raises NothingToRollBackTo.
+        """
+        with self._locked():
+            target = self._before_latest_promotion()
+            self._record("rollback", target, self.champion())
+            self._write_champion(target)
+            return target
+
+    def prune(self, keep: int) -> list[str]:
+        """Removes all but the newest `keep` versions; the champion and the one a rollback goes to always stay.
+
+        Returns the versions removed.
+        """
+        with self._locked():
+            spared = set(self.versions()[:keep]) | {self.champion()}
+            with suppress(NothingToRollBackTo):
+                spared.add(self._before_latest_promotion())
+            removed = [version for version in self.versions() if version not in spared]
+            for version in removed:
+                # Renamed first: a version is there whole or not at all, whatever interrupts the removal.
+                doomed = self.models_dir / f".{version}.removing"
+                (self.models_dir / version).rename(doomed)
+                shutil.rmtree(doomed)
+            return removed
+
+    def _before_latest_promotion(self) -> str:
+        stack: list[str | None] = []
+        for entry in self._records():
+            if entry["action"] == "promote":
+                stack.append(entry["previous"])
+            elif stack:
+                stack.pop()
+        target = stack[-1] if stack else None
+        if target is None:
+            raise NothingToRollBackTo("there is no earlier champion to roll back to; `make models` lists all versions")
+        if not (self.models_dir / target).is_dir():
+            raise NothingToRollBackTo(f"the earlier champion {target} was removed; promote another version instead")
+        return target
+
+    def _records(self) -> Iterator[dict[str, str]]:
+        file = self.models_dir / PROMOTIONS_NAME
+        if file.is_file():
+            for line in file.read_text("utf-8").splitlines():
+                yield json.loads(line)
+
+    def _record(self, action: str, version: str, previous: str | None) -> None:
+        entry = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "action": action,
+            "version": version,
+            "previous": previous,
+        }
+        file = self.models_dir / PROMOTIONS_NAME
+        earlier = file.read_bytes() if file.is_file() else b""
+        replace_file(file, earlier + (json.dumps(entry) + "\n").encode())
+
+    def _write_champion(self, version: str) -> None:
+        replace_file(self.models_dir / CHAMPION_NAME, f"{version}\n".encode("ascii"))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.models_dir.mkdir(parents=True, exist_ok=True)
+        with (self.models_dir / _LOCK_NAME).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,1 @@
+"""What users do: the closed vocabulary of events."""

@@ -1,0 +1,1 @@
+"""Pure numerics that training and serving share: confidence, fold-in, retrieval, explanation."""

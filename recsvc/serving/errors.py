@@ -1,0 +1,43 @@
+"""What serving can refuse. The API maps each to a status once."""
+
+from __future__ import annotations
+
+
+class ServingError(Exception):
+    """Root of the errors of serving."""
+
+
+class NoModel(ServingError):  # noqa: N818
+    """There is no champion in use: none was promoted yet, or the promoted one cannot be opened."""
+
+
+class GateRefused(ServingError):  # noqa: N818
+    """The version did not pass its gate, and activation was not forced."""
+
+    def __init__(self, version: str, message: str) -> None:
+        super().__init__(
+            f"model {version} did not pass its gate ({message}); activate it with force=true to use it all the same"
+        )
+        self.version = version
+
+
+class ItemUnknown(ServingError):  # noqa: N818
+    """No item of that id is in the model."""
+
+    def __init__(self, item_id: str, version: str) -> None:
+        super().__init__(
+            f"no item {item_id!r} in model {version}; items of the sample are listed by /v1/lists/popular"
+        )
+        self.item_id = item_id
+
+
+class ParameterInvalid(ServingError):  # noqa: N818
+    """A parameter that only serving can judge is wrong; `parameter` names it."""
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class TokenInvalid(ServingError):  # noqa: N818
+    """A recommendation_id that this service did not sign, that was altered, or that is too old."""

@@ -1,0 +1,150 @@
+"""`recommendation_id`: a signed token that says which answer an event belongs to, without stored state.
+
+"r1." payload "." mac, both base64url. Payload, little-endian: issued u32 (Unix seconds), user digest 8 bytes, nonce
+8 bytes, then placement and model version, each a length byte and UTF-8. The mac is HMAC-SHA256 over "r1." and the
+payload, cut to 16 bytes (128 bits; RFC 2104, section 5, asks for at least half of the digest).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from recsvc.serving.errors import TokenInvalid
+
+_PREFIX: Final = "r1."
+_HEAD: Final = struct.Struct("<I8s8s")
+_MAC_BYTES: Final = 16
+_DIGEST_BYTES: Final = 8
+_KEY_BYTES: Final = 32
+_MAX_CHARACTERS: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a verified token says. `issued` Unix seconds; `user_digest` 8 bytes, see `TokenSigner.is_of`."""
+
+    issued: int
+    placement: str
+    model_version: str
+    user_digest: bytes
+    nonce: bytes
+
+
+class TokenSigner:
+    """Signs with the first key, verifies with all of them, so that keys can rotate."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys:
+            raise ValueError("a signer needs at least one key")
+        self._keys = tuple(keys)
+
+    def issue(self, *, issued: int, placement: str, model_version: str, user_id: str) -> str:
+        """A fresh token; `issued` Unix seconds, names at most 255 bytes, an empty `user_id` for nobody."""
+        key = self._keys[0]
+        head = _HEAD.pack(issued, _user_digest(key, user_id), secrets.token_bytes(_DIGEST_BYTES))
+        payload = head + _short(placement) + _short(model_version)
+        return f"{_PREFIX}{_b64(payload)}.{_b64(_mac(key, payload))}"
+
+    def verify(self, text: str, *, now: float, max_age_seconds: float) -> Token:
+        """What the token says. Raises TokenInvalid when it is malformed, forged, expired or from the future."""
+        payload, mac = _split(text)
+        if not any(hmac.compare_digest(_mac(key, payload), mac) for key in self._keys):
+            raise TokenInvalid("recommendation_id was not signed by this service, or was altered")
+        token = _parse(payload)
+        # A minute of grace: clocks of machines that share the keys differ a little.
+        if not -60 <= now - token.issued <= max_age_seconds:
+            raise TokenInvalid("recommendation_id has expired, or is dated in the future")
+        return token
+
+    def is_of(self, token: Token, user_id: str) -> bool:
+        """Whether the token was issued for this user."""
+        return any(hmac.compare_digest(_user_digest(key, user_id), token.user_digest) for key in self._keys)
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """The key in `path`, made on first use with mode 0600; processes that race agree on one.
+
+    Raises OSError when it can be neither read nor made, ValueError when the file is no key.
+    """
+    try:
+        return _read_key(path)
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(_KEY_BYTES).encode("ascii"))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # A link fails where a rename would replace: the first process wins, whole, and the others read its key.
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+    finally:
+        aside.unlink()
+    return _read_key(path)
+
+
+def _read_key(path: Path) -> bytes:
+    text = path.read_bytes().strip()
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+    except ValueError as exc:
+        raise ValueError(f"{path} does not hold a key in hexadecimal; remove it and a new one is made") from exc
+    if len(key) < _MAC_BYTES:
+        raise ValueError(f"{path} holds a key of {len(key)} bytes, too short; remove it and a new one is made")
+    return key
+
+
+def _split(text: str) -> tuple[bytes, bytes]:
+    parts = text.removeprefix(_PREFIX).split(".")
+    if not text.startswith(_PREFIX) or len(text) > _MAX_CHARACTERS or len(parts) != 2:
+        raise TokenInvalid("recommendation_id is not a token of this service")
+    try:
+        payload, mac = (base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True) for part in parts)
+    except (binascii.Error, ValueError) as exc:
+        raise TokenInvalid("recommendation_id is not a token of this service") from exc
+    return payload, mac
+
+
+def _parse(payload: bytes) -> Token:
+    # Only signed payloads come here, so the lengths are ours.
+    issued, digest, nonce = _HEAD.unpack_from(payload)
+    placement, at = _take(payload, _HEAD.size)
+    version, _ = _take(payload, at)
+    return Token(issued, placement, version, digest, nonce)
+
+
+def _take(payload: bytes, at: int) -> tuple[str, int]:
+    end = at + 1 + payload[at]
+    return payload[at + 1 : end].decode("utf-8"), end
+
+
+def _short(text: str) -> bytes:
+    raw = text.encode("utf-8")
+    return bytes([len(raw)]) + raw
+
+
+def _user_digest(key: bytes, user_id: str) -> bytes:
+    return hmac.digest(key, b"user:" + user_id.encode("utf-8"), hashlib.sha256)[:_DIGEST_BYTES]
+
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hmac.digest(key, _PREFIX.encode("ascii") + payload, hashlib.sha256)[:_MAC_BYTES]
+
+
+def _b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

@@ -1,0 +1,151 @@
+"""Logs and metrics of the service."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import os
+import re
+import time
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
+
+METRICS_CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus_client when it is imported: set for the worker processes before they start."""
+
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+# A password inside an address, and a bearer token, wherever a library puts them into a message.
+_SECRETS: Final = re.compile(
+    r"(?P<scheme>\w+://)[^/\s@]*:[^/\s@]*@|(?P<bearer>[Bb]earer\s+)[A-Za-z0-9\-._~+/]+=*"
+)
+
+
+class Telemetry:
+    """The metrics, with a registry of their own; one instance per app, passed to whoever counts.
+
+    With several worker processes the numbers of all add up, through files that prometheus_client maps
+    (`prepare_metrics_directory`).
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "recsvc_requests", "Answered requests.", ["method", "route", "status"], registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "recsvc_request_seconds",
+            "Time from the request's head to the answer's end.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.requests_in_progress = Gauge(
+            "recsvc_requests_in_progress",
+            "Requests being answered.",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self.cache = Counter(
+            "recsvc_cache",
+            "Look-ups of cached recommendations, by outcome: hit, miss, unavailable.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.degraded = Counter(
+            "recsvc_degraded",
+            "Answers that fell back, by the part that did.",
+            ["part"],
+            registry=self.registry,
+        )
+        self.compute_seconds = Histogram(
+            "recsvc_compute_seconds",
+            "Time to compute a recommendation list that the cache did not have.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.activations = Counter(
+            "recsvc_model_activations",
+            "Changes of the served bundle, by outcome: done, refused.",
+            ["outcome"],
+            registry=self.registry,
+        )
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format; send as `METRICS_CONTENT_TYPE`."""
+        if MULTIPROCESS_VARIABLE not in os.environ:
+            return generate_latest(self.registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)
+
+
+def prepare_metrics_directory(state_dir: Path) -> Path:
+    """Makes the directory of the workers' metric files and removes those of an earlier run."""
+    directory = (state_dir / "metrics").resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    for stale in directory.glob("*.db"):
+        stale.unlink()
+    return directory
+
+
+def redact(text: str) -> str:
+    """The text without the passwords of addresses and without bearer tokens."""
+    return _SECRETS.sub(lambda m: f"{m['scheme']}***@" if m["scheme"] else f"{m['bearer']}***", text)
+
+
+class PlainFormatter(logging.Formatter):
+    """`2026-11-22T05:00:00Z info recsvc.api: message`, secrets redacted."""
+
+    converter = time.gmtime
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(lowerlevel)s %(name)s: %(message)s%(request)s", "%Y-%m-%dT%H:%M:%SZ")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and the traceback where there is one."""
+        request_id = getattr(record, "request_id", None)
+        record.lowerlevel = record.levelname.lower()
+        record.request = f" (request {request_id})" if request_id else ""
+        return redact(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message; request_id and traceback where there are any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{second}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        if request_id := getattr(record, "request_id", None):
+            line["request_id"] = request_id
+        if record.exc_info:
+            line["traceback"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure_logging(level: str, log_format: str) -> None:
+    """Sends every log record of the process to standard error; `level` and `log_format` as in `Settings`."""
+    formatter = JsonFormatter if log_format == "json" else PlainFormatter
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"line": {"()": formatter}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"handlers": ["stderr"], "level": level.upper()},
+            # Its start-up chatter repeats what we print; its warnings matter.
+            "loggers": {"uvicorn": {"level": "WARNING" if level != "debug" else "DEBUG"}},
+        }
+    )

@@ -1,0 +1,71 @@
+"""Folding in gives what the training objective gives, and explains it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsvc.scoring.foldin import fold_in
+
+
+def _problem(seed: int, n_items: int = 30, n_factors: int = 6):
+    rng = np.random.default_rng(seed)
+    items = rng.standard_normal((n_items, n_factors)).astype(np.float32)
+    rows = rng.choice(n_items, size=7, replace=False).astype(np.int32)
+    confidence = (1 + rng.random(7) * 20).astype(np.float32) * rng.choice([1, 1, -1], size=7).astype(np.float32)
+    return items, rows, confidence
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_the_vector_minimises_the_confidence_weighted_squared_error(seed: int) -> None:
+    items, rows, confidence = _problem(seed)
+    preference = np.zeros(len(items))
+    weight = np.ones(len(items))
+    preference[rows] = confidence > 0
+    weight[rows] = np.abs(confidence)
+    wide = items.astype(np.float64)
+    direct = np.linalg.solve(
+        wide.T @ (wide * weight[:, None]) + 0.5 * np.eye(items.shape[1]), wide.T @ (weight * preference)
+    )
+    folded = fold_in(wide.T @ wide, items, rows, confidence, 0.5)
+    np.testing.assert_allclose(folded.vector, direct, rtol=1e-4, atol=1e-6)
+
+
+def test_a_faded_pair_changes_nothing() -> None:
+    items, rows, confidence = _problem(3)
+    gram = items.astype(np.float64).T @ items.astype(np.float64)
+    other = np.setdiff1d(np.arange(len(items)), rows)[:1].astype(np.int32)
+    with_faded = fold_in(
+        gram, items, np.append(rows, other), np.append(confidence, np.float32(-1.0)), 1.0
+    )
+    np.testing.assert_array_equal(with_faded.vector, fold_in(gram, items, rows, confidence, 1.0).vector)
+
+
+def test_an_empty_history_gives_the_zero_vector() -> None:
+    items, _, _ = _problem(1)
+    gram = items.astype(np.float64).T @ items.astype(np.float64)
+    empty = fold_in(gram, items, np.empty(0, np.int32), np.empty(0, np.float32), 1.0)
+    assert not empty.vector.any()
+    assert empty.explain(items[:2], 3) == [[], []]
+
+
+def test_the_contributions_of_an_explanation_add_up_to_the_score() -> None:
+    items, rows, confidence = _problem(5)
+    confidence = np.abs(confidence)
+    gram = items.astype(np.float64).T @ items.astype(np.float64)
+    folded = fold_in(gram, items, rows, confidence, 1.0)
+    system = gram + items[rows].astype(np.float64).T @ (items[rows] * (confidence - 1)[:, None]) + np.eye(6)
+    candidate = 11
+    terms = confidence * (items[rows].astype(np.float64) @ np.linalg.solve(system, items[candidate]))
+    assert terms.sum() == pytest.approx(float(folded.vector @ items[candidate]), rel=1e-4)
+    expected = [int(rows[j]) for j in np.argsort(-terms) if terms[j] > 0][:3]
+    assert folded.explain(items[candidate : candidate + 1], 3) == [expected]
+
+
+def test_without_regularisation_a_singular_system_is_an_error() -> None:
+    items = np.zeros((4, 2), dtype=np.float32)
+    with pytest.raises(np.linalg.LinAlgError, match="regularisation"):
+        fold_in(np.zeros((2, 2)), items, np.array([1], np.int32), np.array([2.0], np.float32), 0.0)

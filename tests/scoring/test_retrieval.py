@@ -1,0 +1,43 @@
+"""Retrieval agrees with brute force and fills its list."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsvc.scoring.retrieval import most_similar, top_items
+
+
+def _index(factors):
+    index = faiss.IndexFlatIP(factors.shape[1])
+    index.add(factors)
+    return index
+
+
+@given(seed=st.integers(0, 1000), k=st.integers(1, 80), n=st.integers(1, 70), share=st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_top_items_are_the_best_allowed_ones_and_as_many_as_can_be(seed: int, k: int, n: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    factors = rng.standard_normal((n, 5)).astype(np.float32)
+    vector = rng.standard_normal(5).astype(np.float32)
+    allowed = rng.random(n) < share
+    rows, scores = top_items(_index(factors), vector, k, allowed)
+    exact = factors @ vector
+    assert len(rows) == min(k, int(allowed.sum()))
+    assert allowed[rows].all()
+    assert len(set(rows.tolist())) == len(rows)
+    np.testing.assert_allclose(scores, np.sort(exact[allowed])[::-1][: len(rows)], rtol=1e-4, atol=1e-5)
+
+
+def test_the_most_similar_rows_are_by_cosine_and_leave_out_the_row_and_empty_rows() -> None:
+    factors = np.array([[1, 0], [10, 1], [0, 1], [0, 0], [-1, 0]], dtype=np.float32)
+    rows, cosines = most_similar(factors, 0, 10)
+    assert rows.tolist() == [1, 2, 4]
+    assert cosines[0] > 0.99
+    assert most_similar(factors, 3, 10)[0].tolist() == []
+
+
+def test_a_catalogue_of_one_item_has_nothing_similar() -> None:
+    assert most_similar(np.ones((1, 3), dtype=np.float32), 0, 5)[0].tolist() == []

@@ -1,0 +1,1 @@
+"""The offline pipeline: events in, a published bundle out."""

@@ -1,0 +1,102 @@
+"""`python -m training …`: the commands behind the make targets."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from recsvc.bundle.errors import BundleError
+from training import commands
+from training.errors import ConfigInvalid, TrainingError
+from training.plan import Places
+from training.progress import Progress
+
+USAGE_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 when it did what was asked, 1 when the gate refused, 2 for an error it explains."""
+    options = _parser().parse_args(arguments)
+    workspace = commands.Workspace(
+        places=Places(options.models_dir, options.state_dir / "rejects"),
+        data_dir=options.data_dir,
+        progress=Progress(quiet=options.quiet),
+    )
+    command: Callable[[commands.Workspace, argparse.Namespace], int] = options.command
+    try:
+        return command(workspace, options)
+    except (TrainingError, BundleError) as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted; nothing was published", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("--models-dir", type=Path, default=Path(os.environ.get("RECSVC_MODELS_DIR") or "models"))
+    parser.add_argument("--state-dir", type=Path, default=Path(os.environ.get("RECSVC_STATE_DIR") or "var/state"))
+    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("RECSVC_DATA_DIR") or "data"))
+    parser.add_argument("--quiet", action="store_true", help="print results only")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def verb(name: str, command: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    for name, command, text in (
+        ("data", commands.data, "read and check a data set (the sample is generated)"),
+        ("train", commands.train, "train, evaluate and publish a version, without promoting it"),
+        ("retrain", commands.retrain, "data → train → evaluate → gate → promote"),
+        ("ensure", commands.ensure, "train and promote only when there is no champion yet"),
+    ):
+        _add_source(verb(name, command, text))
+    evaluate = verb("evaluate", commands.evaluate, "measure the recipe of a version against the baselines again")
+    evaluate.add_argument("--version", help="a version; default the newest one of the data set")
+    _add_source(evaluate)
+    compare = verb("compare", commands.compare, "compare the recipes of two versions over the same users")
+    compare.add_argument("a")
+    compare.add_argument("b")
+    verb("models", commands.models, "list the published versions")
+    recommend = verb("recommend", commands.recommend, "print what a model recommends to a user")
+    recommend.add_argument("user")
+    recommend.add_argument("--version", help="a version; default the champion")
+    recommend.add_argument("--limit", type=_positive, default=10)
+    prune = verb("prune", commands.prune, "remove old versions; the champion and its predecessor stay")
+    prune.add_argument("keep", type=_positive)
+    promote = verb("promote", commands.promote, "make a version the champion, if the gate lets it pass")
+    promote.add_argument("version", nargs="?", help="default: the newest")
+    promote.add_argument("--force", action="store_true", help="promote whatever the gate says")
+    verb("rollback", commands.rollback, "make the previous champion champion again")
+    return parser
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", default="sample", help="a known data set")
+    parser.add_argument("--data", help="a CSV, JSONL or Parquet file of events, instead of a known data set")
+    parser.add_argument("--columns", type=_columns, default={}, help="user_id=uid,item_id=iid,…")
+    parser.add_argument("--catalogue", type=Path, help="a CSV, JSONL or Parquet file of items")
+    parser.add_argument("--config", type=Path, help="a TOML file of settings; training/default.toml documents them")
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if any(not ours.strip() or not theirs.strip() for ours, _, theirs in pairs):
+        raise ConfigInvalid(f"COLUMNS={text!r}: write our_field=their_column, separated by commas")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

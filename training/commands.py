@@ -1,0 +1,241 @@
+"""One function per command: it prints what it found and what to do next, and returns the exit status."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from recsvc.bundle.errors import BundleError
+from recsvc.bundle.manifest import Manifest
+from recsvc.bundle.reader import open_bundle
+from recsvc.bundle.registry import Registry
+from training import run
+from training.compare import paired
+from training.config import load_config
+from training.errors import ConfigInvalid, DataInvalid
+from training.evaluate import format_table
+from training.experiment import MODEL, gate_against, measure, per_user
+from training.plan import Places, Plan, Source
+from training.progress import Progress
+from training.recommend import recommended_lines
+
+REFUSED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where a command works, and whom it tells."""
+
+    places: Places
+    data_dir: Path
+    progress: Progress
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of the models directory."""
+        return Registry(self.places.models_dir)
+
+
+def data(workspace: Workspace, options: Namespace) -> int:
+    """Reads and checks the data set."""
+    plan = _plan(workspace, options)
+    with workspace.progress.stage(f"reading {plan.source.name}"):
+        dataset = plan.source.read(plan.config, workspace.places.rejects_dir)
+    events = dataset.events
+    print(f"{dataset.name}: {len(events):,} events, {len(events.user_ids):,} users, {len(events.item_ids):,} items")
+    if dataset.rejects.total:
+        print(f"rejected {dataset.rejects.total:,} rows: {dataset.rejects.by_reason}; see {dataset.rejects.path}")
+    print(f"next: make train {_source_words(options)}")
+    return 0
+
+
+def train(workspace: Workspace, options: Namespace) -> int:
+    """Publishes a version and shows how good it is."""
+    trained = run.train(_plan(workspace, options), workspace.places, workspace.progress)
+    _show(workspace, trained)
+    print(f"next: make promote VERSION={trained.version}")
+    return 0
+
+
+def retrain(workspace: Workspace, options: Namespace) -> int:
+    """Publishes a version and promotes it when the gate lets it pass."""
+    trained = run.train(_plan(workspace, options), workspace.places, workspace.progress)
+    _show(workspace, trained)
+    if not trained.gate.passed:
+        print(f"not promoted; to promote it all the same: make promote VERSION={trained.version} FORCE=1")
+        return REFUSED
+    workspace.registry.promote(trained.version)
+    print(f"champion: {trained.version}\nnext: make serve, or make compare A= B= with an earlier version")
+    return 0
+
+
+def ensure(workspace: Workspace, options: Namespace) -> int:
+    """Keeps a champion that can be opened; trains and promotes one otherwise."""
+    champion = workspace.registry.champion()
+    if champion is not None:
+        try:
+            open_bundle(workspace.registry.path(champion), _receipts(workspace))
+        except BundleError as exc:
+            print(f"the champion cannot be used ({exc}); training a new one")
+        else:
+            print(f"champion {champion} is there: nothing to train")
+            return 0
+    return retrain(workspace, options)
+
+
+def evaluate(workspace: Workspace, options: Namespace) -> int:
+    """Measures a version's recipe again, on its own data set, against the baselines."""
+    manifest = _version(workspace, options)
+    plan = Plan.of(manifest, workspace.data_dir)
+    with workspace.progress.stage(f"reading {plan.source.name}"):
+        dataset = plan.source.read(plan.config, workspace.places.rejects_dir)
+    if dataset.fingerprint != manifest.data.fingerprint:
+        print(f"note: {plan.source.name} has changed since {manifest.version} was trained")
+    split, evaluation = measure(dataset, plan.config, workspace.progress)
+    print(f"{manifest.version} on {plan.source.name}, {split.kind} split")
+    for what, value in split.notes.items():
+        print(f"  {what}: {value:,.0f}")
+    print(format_table(evaluation))
+    print(f"next: make promote VERSION={manifest.version}")
+    return 0
+
+
+def compare(workspace: Workspace, options: Namespace) -> int:
+    """Refits both recipes on one split and compares them user by user."""
+    manifests = [workspace.registry.manifest(version) for version in (options.a, options.b)]
+    first, second = (Plan.of(manifest, workspace.data_dir) for manifest in manifests)
+    if first.source != second.source:
+        raise ConfigInvalid(
+            f"{options.a} was trained on {first.source.name}, {options.b} on {second.source.name}; "
+            "two versions are compared on the data set they share"
+        )
+    with workspace.progress.stage(f"reading {first.source.name}"):
+        dataset = first.source.read(first.config, workspace.places.rejects_dir)
+    metric = first.config.gate.metric
+    a = per_user(dataset, first.config, first.config, metric, workspace.progress)
+    b = per_user(dataset, second.config, first.config, metric, workspace.progress)
+    print(f"{metric} over the same {len(a):,} users, recipes refitted on one split of {first.source.name}")
+    print(f"  A {options.a}: {a.mean():.4f}\n  B {options.b}: {b.mean():.4f}")
+    print(f"  {paired(a, b, seed=first.config.als.seed).words()}")
+    return 0
+
+
+def models(workspace: Workspace, options: Namespace) -> int:
+    """Lists the registry."""
+    champion = workspace.registry.champion()
+    versions = workspace.registry.versions()
+    if not versions:
+        print("no model yet\nnext: make train")
+        return 0
+    print(f"  {'version':<25}{'data':<22}{'users':>9}{'items':>9}  {'factors':>7}  metrics of the model")
+    for version in versions:
+        mark = "*" if version == champion else " "
+        try:
+            print(f"{mark} {_model_line(workspace.registry.manifest(version))}")
+        except BundleError as exc:
+            print(f"{mark} {version:<25}cannot be read: {exc}")
+    print("* the champion" if champion else "no champion yet; next: make promote VERSION=…")
+    return 0
+
+
+def recommend(workspace: Workspace, options: Namespace) -> int:
+    """Prints a user's list from a model, without the service."""
+    version = options.version or workspace.registry.champion()
+    if version is None:
+        raise ConfigInvalid("there is no champion; next: make train promote, or name one with VERSION=")
+    bundle = open_bundle(workspace.registry.path(version), _receipts(workspace))
+    for line in recommended_lines(bundle, options.user, options.limit):
+        print(line)
+    return 0
+
+
+def prune(workspace: Workspace, options: Namespace) -> int:
+    """Removes old versions."""
+    removed = workspace.registry.prune(options.keep)
+    print("\n".join(f"removed {version}" for version in removed) or "nothing to remove")
+    return 0
+
+
+def promote(workspace: Workspace, options: Namespace) -> int:
+    """Promotes a version that the gate lets pass against today's champion."""
+    registry = workspace.registry
+    versions = registry.versions()
+    version = options.version or (versions[0] if versions else None)
+    if version is None:
+        raise ConfigInvalid("there is no model to promote; next: make train")
+    manifest = registry.manifest(version)
+    open_bundle(registry.path(version), _receipts(workspace), full=True)
+    if not options.force:
+        verdict = _verdict(workspace, manifest)
+        print(verdict.message)
+        if not verdict.passed:
+            print(f"not promoted; to promote it all the same: make promote VERSION={version} FORCE=1")
+            return REFUSED
+    registry.promote(version)
+    print(f"champion: {version}\nnext: make serve (a running service takes it up by itself), or make rollback")
+    return 0
+
+
+def rollback(workspace: Workspace, options: Namespace) -> int:
+    """Returns to the champion before the latest promotion."""
+    print(f"champion: {workspace.registry.rollback()}\na running service takes it up by itself")
+    return 0
+
+
+def _verdict(workspace: Workspace, manifest: Manifest) -> run.GateResult:
+    champion = run.champion_manifest(workspace.registry, workspace.progress)
+    if champion is not None and champion.version == manifest.version:
+        return manifest.gate.model_copy(update={"passed": True, "message": f"{champion.version} is the champion"})
+    if manifest.gate.champion == (champion.version if champion else None):
+        return manifest.gate
+    plan = Plan.of(manifest, workspace.data_dir)
+    champion_plan = Plan.of(champion, workspace.data_dir) if champion else None
+    dataset = plan.source.read(plan.config, workspace.places.rejects_dir)
+    candidate = per_user(dataset, plan.config, plan.config, plan.config.gate.metric, workspace.progress)
+    return gate_against(champion, dataset, plan.config, candidate, champion_plan, workspace.progress)
+
+
+def _plan(workspace: Workspace, options: Namespace) -> Plan:
+    source = Source(
+        name=options.data or options.dataset,
+        data_dir=workspace.data_dir,
+        columns=options.columns,
+        catalogue=options.catalogue,
+    )
+    return Plan(source, load_config(source.name, options.config))
+
+
+def _version(workspace: Workspace, options: Namespace) -> Manifest:
+    if options.version:
+        return workspace.registry.manifest(options.version)
+    name = options.data or options.dataset
+    for version in workspace.registry.versions():
+        manifest = workspace.registry.manifest(version)
+        if manifest.recipe["source"]["name"] == name:
+            return manifest
+    raise DataInvalid(f"no version was trained on {name} yet; next: make train {_source_words(options)}")
+
+
+def _show(workspace: Workspace, trained: run.Trained) -> None:
+    print(format_table(trained.evaluation))
+    print(trained.gate.message)
+    print(f"version: {trained.version}")
+    print(f"report: {workspace.places.models_dir / trained.version / 'report.html'}")
+
+
+def _model_line(manifest: Manifest) -> str:
+    metrics = manifest.metrics.get(MODEL, {})
+    shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("recall@20", "ndcg@10") if name in metrics)
+    return (
+        f"{manifest.version:<25}{manifest.data.name[-21:]:<22}{manifest.n_users:>9,}{manifest.n_items:>9,}  "
+        f"{manifest.n_factors:>7}  {shown}{'' if manifest.gate.passed else '  (the gate refused it)'}"
+    )
+
+
+def _source_words(options: Namespace) -> str:
+    return f"DATA={options.data}" if options.data else f"DATASET={options.dataset}"
+
+
+def _receipts(workspace: Workspace) -> Path:
+    return workspace.places.rejects_dir.parent / "receipts"

@@ -1,0 +1,144 @@
+"""The settings of a run: `default.toml`, overlaid by a preset or the caller's file, validated."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from recsvc.bundle.manifest import ConfidenceRecipe
+from recsvc.events.schema import EVENT_TYPES
+from training.errors import ConfigInvalid
+
+_HERE: Final = Path(__file__).parent
+
+
+class Section(BaseModel):
+    """Base of the settings' sections: closed and immutable. Each setting is documented in `default.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """What bad input is tolerated."""
+
+    max_reject_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class InteractionsConfig(Section):
+    """From events to confidences."""
+
+    half_life_days: NonNegativeFloat
+    weight_cap: PositiveFloat
+    minimum_weight: NonNegativeFloat
+    unobserved_weight: PositiveFloat
+    event_weights: dict[Literal[EVENT_TYPES], float]  # type: ignore[valid-type]
+
+    def recipe(self) -> ConfidenceRecipe:
+        """The same settings as the manifest records them."""
+        settings = self.model_dump()
+        return ConfidenceRecipe(**{**settings, "half_life_days": self.half_life_days or None})
+
+
+class SplitConfig(Section):
+    """How the test part is held out."""
+
+    kind: Literal["auto", "temporal", "leave_last_out", "given"]
+    test_share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class AlsConfig(Section):
+    """The factorisation."""
+
+    factors: Annotated[int, Field(ge=1, le=2048)]
+    regularization: PositiveFloat
+    iterations: Annotated[int, Field(ge=1, le=1000)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class TrendingConfig(Section):
+    """Recent against long-run rates."""
+
+    short_half_life_days: PositiveFloat
+    long_half_life_days: PositiveFloat
+
+
+class EvaluationConfig(Section):
+    """The baselines."""
+
+    neighbours: PositiveInt
+
+
+class GateConfig(Section):
+    """What a candidate must reach to be promoted."""
+
+    metric: Literal["recall@10", "recall@20", "ndcg@10", "ndcg@20", "map@10", "map@20", "hr@10", "hr@20"]
+    tolerance: Annotated[float, Field(ge=0, lt=1)]
+
+
+class RunConfig(Section):
+    """All settings of a run."""
+
+    data: DataConfig
+    interactions: InteractionsConfig
+    split: SplitConfig
+    als: AlsConfig
+    trending: TrendingConfig
+    evaluation: EvaluationConfig
+    gate: GateConfig
+
+
+def load_config(dataset: str, override: Path | None) -> RunConfig:
+    """The defaults, overlaid by the preset of a known data set, overlaid by the caller's file.
+
+    Raises ConfigInvalid naming the file and the setting.
+    """
+    preset = _HERE / "presets" / f"{dataset}.toml"
+    layers = [
+        _HERE / "default.toml",
+        *([preset] if preset.is_file() else []),
+        *([override] if override else []),
+    ]
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _overlay(merged, _read(layer))
+    return validate_config(merged, str(layers[-1]))
+
+
+def validate_config(settings: dict[str, Any], source: str) -> RunConfig:
+    """Validates settings read from `source`. Raises ConfigInvalid naming the first wrong one."""
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigInvalid(
+            f"{source}: setting {name}: {first['msg']}; training/default.toml documents every setting"
+        ) from exc
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigInvalid(f"{path}: no such settings file; leave CONFIG out for the defaults") from exc
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigInvalid(f"{path}: not a readable TOML file: {exc}") from exc
+
+
+def _overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _overlay(result[key], value) if both else value
+    return result

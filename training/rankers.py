@@ -1,0 +1,205 @@
+"""What evaluation compares: anything that ranks items for users, the model and its baselines alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
+from scipy.sparse import csr_matrix
+
+from recsvc.bundle.types import Float32, Int32
+from training.errors import TrainingError
+from training.metrics import positives
+
+_SCORES_PER_BLOCK = 4_000_000
+"""Scores held at once: 16 MB as float32, four times that while they are ranked."""
+
+
+class Ranker(Protocol):
+    """Ranks items for users by a score of its own.
+
+    Both methods are deterministic: equal scores are ranked by item row, the lowest first.
+    """
+
+    @property
+    def name(self) -> str:
+        """What tables and plots call it."""
+        ...
+
+    def rank(self, users: Int32, seen: csr_matrix, k: int) -> Int32:
+        """The best k items of each user, none of them in the user's row of `seen`.
+
+        `users` int32 (m,) user rows; `seen` CSR (n_users, n_items), all users. Returns int32 (m, k), best
+        first, -1 where a list is short.
+        """
+        ...
+
+    def score(self, users: Int32, items: Int32) -> Float32:
+        """The score of given items; `items` int32 (m, c), row j for users[j]. Returns float32 (m, c)."""
+        ...
+
+
+class FactorRanker:
+    """Scores by the inner product of user and item factors.
+
+    `user_factors` float32 (n_users, n_factors), `item_factors` float32 (n_items, n_factors).
+    Raises TrainingError where a factor is not finite.
+    """
+
+    def __init__(self, name: str, user_factors: Float32, item_factors: Float32) -> None:
+        for side, factors in (("user", user_factors), ("item", item_factors)):
+            if not np.isfinite(factors).all():
+                raise TrainingError(
+                    f"{name}: the {side} factors are not finite: the fit diverged; raise the regularisation"
+                )
+        self.name = name
+        self._user_factors = user_factors
+        self._item_factors = item_factors
+
+    def rank(self, users: Int32, seen: csr_matrix, k: int) -> Int32:
+        """See `Ranker.rank`."""
+        ranked = np.empty((len(users), k), dtype=np.int32)
+        for block in _blocks(len(users), len(self._item_factors)):
+            scores = self._user_factors[users[block]] @ self._item_factors.T
+            ranked[block] = best(_without_seen(scores, seen, users[block]), k)
+        return ranked
+
+    def score(self, users: Int32, items: Int32) -> Float32:
+        """See `Ranker.score`."""
+        scores = np.empty(items.shape, dtype=np.float32)
+        for block in _blocks(len(users), items.shape[1] * self._item_factors.shape[1]):
+            vectors = self._item_factors[items[block]]
+            scores[block] = np.einsum("mf,mcf->mc", self._user_factors[users[block]], vectors)
+        return scores
+
+
+class PopularityRanker:
+    """Everybody gets the most popular items they have not seen; `popularity` float32 (n_items,)."""
+
+    def __init__(self, popularity: Float32, name: str = "popularity") -> None:
+        self.name = name
+        self._popularity = popularity
+        self._order = np.argsort(-popularity, kind="stable").astype(np.int32)
+        self._place = np.empty_like(self._order)
+        self._place[self._order] = np.arange(len(self._order), dtype=np.int32)
+
+    def rank(self, users: Int32, seen: csr_matrix, k: int) -> Int32:
+        """See `Ranker.rank`."""
+        ranked = np.full((len(users), k), -1, dtype=np.int32)
+        n_seen = np.diff(seen.indptr)[users]
+        # k unseen items are always among the first k + (most seen by anybody).
+        depth = min(len(self._order), k + int(n_seen.max(initial=0)))
+        for block in _blocks(len(users), depth):
+            entries, owners = _entries(seen, users[block])
+            places = self._place[entries]
+            used = np.zeros((len(owners), depth), dtype=np.bool_)
+            rows = np.repeat(np.arange(len(owners)), owners)
+            used[rows[places < depth], places[places < depth]] = True
+            free = np.argsort(used, axis=1, kind="stable")[:, :k]
+            short = np.take_along_axis(used, free, axis=1)
+            ranked[block, : free.shape[1]] = np.where(short, -1, self._order[free])
+        return ranked
+
+    def score(self, users: Int32, items: Int32) -> Float32:
+        """See `Ranker.score`."""
+        return self._popularity[items]
+
+
+class ItemItemRanker:
+    """Neighbourhood baseline: an item scores the summed similarity to the user's own items (`implicit`'s).
+
+    `train` is the signed matrix; only its positive part counts, each pair as 1. `similarity` "cosine" or
+    "bm25"; each item keeps its `neighbours` most similar items, itself included. An item that is like none of
+    the user's is not recommended, so lists may be short.
+    """
+
+    def __init__(
+        self,
+        train: csr_matrix,
+        *,
+        neighbours: int = 100,
+        similarity: Literal["cosine", "bm25"] = "cosine",
+        threads: int = 0,
+        name: str = "item-item",
+    ) -> None:
+        self.name = name
+        self._train = positives(train)
+        kind = CosineRecommender if similarity == "cosine" else BM25Recommender
+        model = kind(K=neighbours, num_threads=threads)
+        model.fit(self._train, show_progress=False)
+        self._similarity: csr_matrix = csr_matrix(model.similarity, dtype=np.float32)
+
+    def rank(self, users: Int32, seen: csr_matrix, k: int) -> Int32:
+        """See `Ranker.rank`."""
+        ranked = np.empty((len(users), k), dtype=np.int32)
+        for block in _blocks(len(users), self._similarity.shape[0]):
+            scores = self._dense(users[block])
+            scores[scores <= 0] = -np.inf
+            ranked[block] = best(_without_seen(scores, seen, users[block]), k)
+        return ranked
+
+    def score(self, users: Int32, items: Int32) -> Float32:
+        """See `Ranker.score`."""
+        scores = np.empty(items.shape, dtype=np.float32)
+        for block in _blocks(len(users), self._similarity.shape[0]):
+            scores[block] = np.take_along_axis(self._dense(users[block]), items[block], axis=1)
+        return scores
+
+    def _dense(self, users: Int32) -> Float32:
+        product: Any = self._train[users] @ self._similarity
+        scores: Float32 = product.toarray()
+        return scores
+
+
+def best(scores: Float32, k: int) -> Int32:
+    """The columns of the k highest scores of each row, highest first, equal scores by lowest column.
+
+    `scores` float32 (m, n), -inf for what must not be recommended. Returns int32 (m, k), -1 where fewer are
+    left.
+    """
+    n = scores.shape[1]
+    ranked = np.full((len(scores), k), -1, dtype=np.int32)
+    width = min(k, n)
+    if not width or not len(scores):
+        return ranked
+    chosen = np.argpartition(scores, n - width, axis=1)[:, n - width :]
+    value = np.take_along_axis(scores, chosen, axis=1)
+    # Of the columns that tie with the last chosen, argpartition keeps any: those rows are sorted whole.
+    last = value.min(axis=1, keepdims=True)
+    ambiguous = np.flatnonzero(((scores >= last).sum(axis=1) > width) & np.isfinite(last[:, 0]))
+    for row in ambiguous:
+        chosen[row] = _best_of_ties(scores[row], float(last[row, 0]), width)
+    chosen.sort(axis=1)
+    value = np.take_along_axis(scores, chosen, axis=1)
+    order = np.argsort(-value, axis=1, kind="stable")
+    chosen = np.take_along_axis(chosen, order, axis=1)
+    value = np.take_along_axis(value, order, axis=1)
+    ranked[:, :width] = np.where(np.isneginf(value), -1, chosen)
+    return ranked
+
+
+def _best_of_ties(scores: Float32, last: float, width: int) -> Int32:
+    above = np.flatnonzero(scores > last)
+    tied = np.flatnonzero(scores == last)[: width - len(above)]
+    return np.concatenate((above, tied)).astype(np.int32)
+
+
+def _without_seen(scores: Float32, seen: csr_matrix, users: Int32) -> Float32:
+    entries, owners = _entries(seen, users)
+    scores[np.repeat(np.arange(len(users)), owners), entries] = -np.inf
+    return scores
+
+
+def _entries(seen: csr_matrix, users: Int32) -> tuple[Int32, Int32]:
+    """The seen items of the users, one after another, and how many each has."""
+    rows = seen[users]
+    return rows.indices, np.diff(rows.indptr)
+
+
+def _blocks(n_users: int, scores_per_user: int) -> Iterator[slice]:
+    """Slices of users whose scores fit in `_SCORES_PER_BLOCK`."""
+    size = max(1, _SCORES_PER_BLOCK // max(scores_per_user, 1))
+    for start in range(0, n_users, size):
+        yield slice(start, min(start + size, n_users))

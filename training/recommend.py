@@ -1,0 +1,40 @@
+"""A user's list straight from a bundle, for a person at a terminal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsvc.bundle.types import Bundle, ItemRow, UserRow
+from recsvc.scoring.foldin import fold_in
+from recsvc.scoring.retrieval import top_items
+
+
+def recommended_lines(bundle: Bundle, user_id: str, limit: int) -> list[str]:
+    """The user's best unseen items with titles and the reason; the most popular ones for an unknown user."""
+    row = bundle.users.row_of(user_id)
+    if row is None:
+        best = np.argsort(-bundle.popularity, kind="stable")[:limit]
+        head = f"{user_id} is not in {bundle.version}: the most popular items"
+        return [head, *(_line(bundle, int(item), float(bundle.popularity[item]), "popular") for item in best)]
+    items, confidence = bundle.interactions.of(UserRow(row))
+    folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, bundle.manifest.objective.regularization)
+    allowed = np.ones(len(bundle.items), dtype=bool)
+    allowed[items] = False
+    best, scores = top_items(bundle.index, folded.vector, limit, allowed)
+    reasons = folded.explain(bundle.item_factors[best], per_item=2)
+    head = f"{user_id} in {bundle.version}: {len(items)} items consumed"
+    return [
+        head,
+        *(
+            _line(bundle, int(item), float(score), "because of " + ", ".join(_name(bundle, j) for j in own))
+            for item, score, own in zip(best, scores, reasons, strict=True)
+        ),
+    ]
+
+
+def _name(bundle: Bundle, item: int) -> str:
+    return bundle.catalogue.title(ItemRow(item)) or bundle.items[item]
+
+
+def _line(bundle: Bundle, item: int, score: float, reason: str) -> str:
+    return f"{score:8.3f}  {bundle.items[item]:<12} {_name(bundle, item)}  ({reason})"

@@ -1,0 +1,233 @@
+"""A training run, from events to a published bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
+
+import numpy as np
+
+from recsvc.bundle.errors import BundleError
+from recsvc.bundle.manifest import DataSummary, FileEntry, GateResult, IndexSummary, Manifest, Objective
+from recsvc.bundle.registry import Registry
+from recsvc.bundle.types import IdTable, Interactions
+from recsvc.bundle.writer import Contents, new_version, write_bundle
+from training.als import Factors, fit_als
+from training.catalogue import build_catalogue
+from training.config import RunConfig
+from training.errors import DataInvalid
+from training.evaluate import Evaluation
+from training.experiment import MODEL, gate_against, measure
+from training.index import build_index, measure_index
+from training.matrix import Matrix, build_matrix, trending_scores
+from training.plan import Places, Plan
+from training.progress import Progress
+from training.report.examples import example_lists
+from training.report.render import ReportInput, render
+from training.sources.dataset import Dataset
+from training.split import Split
+
+_LIBRARIES = ("implicit", "faiss-cpu", "numpy", "scipy", "duckdb", "pyarrow")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A published version and what was measured of its recipe."""
+
+    version: str
+    evaluation: Evaluation
+    gate: GateResult
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The model refitted on everything."""
+
+    as_of: float | None
+    matrix: Matrix
+    factors: Factors
+
+
+def train(plan: Plan, places: Places, progress: Progress) -> Trained:
+    """Reads, checks, splits, fits, evaluates, gates, refits on everything, indexes and publishes.
+
+    Publishing does not promote. On any error nothing is left in the models directory. Raises TrainingError.
+    """
+    config = plan.config
+    with progress.stage(f"reading {plan.source.name}"):
+        dataset = plan.source.read(config, places.rejects_dir)
+    progress.say(f"  {_described(dataset)}")
+    check_trainable(dataset, config)
+    split, evaluation = measure(dataset, config, progress)
+    candidate = evaluation.per_user[MODEL][config.gate.metric]
+    champion = champion_manifest(Registry(places.models_dir), progress)
+    champion_plan = Plan.of(champion, plan.source.data_dir) if champion else None
+    verdict = gate_against(champion, dataset, config, candidate, champion_plan, progress)
+    with progress.stage("fitting on everything"):
+        fit = fit_everything(dataset, config, progress)
+    with progress.stage("building the index and publishing"):
+        version = publish(plan, places, dataset, fit, split, evaluation, verdict, progress)
+    return Trained(version, evaluation, verdict)
+
+
+def check_trainable(dataset: Dataset, config: RunConfig) -> None:
+    """Raises DataInvalid when the events cannot make a model: one user, one item, nothing positive."""
+    matrix = build_matrix(dataset.events, config.interactions.recipe(), None)
+    positive = matrix.confidence.tocoo()
+    chosen = positive.data > 1.0
+    for what, rows in (("user", positive.row[chosen]), ("item", positive.col[chosen])):
+        found = len(np.unique(rows))
+        if found < 2:
+            raise DataInvalid(
+                f"{dataset.name}: {found} {what}{'s' if found != 1 else ''} with a positive interaction; a model "
+                f"needs at least 2: give more events, or check the event types and interactions.event_weights"
+            )
+
+
+def champion_manifest(registry: Registry, progress: Progress) -> Manifest | None:
+    """The champion's manifest; None when there is none, or when it can no longer be read (which is said)."""
+    version = registry.champion()
+    if version is None:
+        return None
+    try:
+        return registry.manifest(version)
+    except BundleError as exc:
+        progress.say(f"  the champion cannot be compared with: {exc}")
+        return None
+
+
+def fit_everything(dataset: Dataset, config: RunConfig, progress: Progress) -> Fit:
+    """Refits on all events, decayed to the last of them, ending with an exact user half-step."""
+    events = dataset.events
+    as_of = float(events.timestamps.max()) if events.has_time else None
+    matrix = build_matrix(events, config.interactions.recipe(), as_of)
+    factors = fit_als(matrix.training, config.als, progress=None if progress.quiet else MODEL)
+    return Fit(as_of, matrix, factors)
+
+
+def publish(
+    plan: Plan,
+    places: Places,
+    dataset: Dataset,
+    fit: Fit,
+    split: Split | None,
+    evaluation: Evaluation | None,
+    verdict: GateResult,
+    progress: Progress,
+) -> str:
+    """Builds the index, measures it, renders the report and writes the bundle; returns the version."""
+    config, events = plan.config, dataset.events
+    recipe = config.interactions.recipe()
+    index = build_index(fit.factors.items)
+    summary = measure_index(index, fit.factors.items, fit.factors.users, seed=config.als.seed)
+    version = new_version()
+    confidence = fit.matrix.confidence
+    contents = Contents(
+        users=IdTable.of(events.user_ids),
+        items=IdTable.of(events.item_ids),
+        user_factors=fit.factors.users,
+        item_factors=fit.factors.items,
+        gram=fit.factors.gram,
+        interactions=Interactions(
+            confidence.indptr.astype(np.int64), confidence.indices.astype(np.int32), confidence.data
+        ),
+        popularity=fit.matrix.popularity(recipe.unobserved_weight),
+        trending=trending_scores(
+            events,
+            recipe,
+            fit.as_of,
+            config.trending.short_half_life_days,
+            config.trending.long_half_life_days,
+        ),
+        catalogue=build_catalogue(dataset.items),
+        index=index,
+    )
+    report = None
+    if split is not None and evaluation is not None:
+        report = render(
+            ReportInput(
+                version=version,
+                plan=plan.recorded(),
+                data=data_summary(dataset, fit),
+                rejects=dataset.rejects,
+                split=split,
+                evaluation=evaluation,
+                gate=verdict,
+                index=summary,
+                seconds=dict(progress.seconds),
+                popularity=contents.popularity,
+                examples=example_lists(contents),
+            )
+        )
+
+    def describe(files: dict[str, FileEntry]) -> Manifest:
+        return make_manifest(version, plan, dataset, fit, evaluation, verdict, summary, files)
+
+    write_bundle(places.models_dir, replace(contents, report=report), describe)
+    return version
+
+
+def make_manifest(
+    version: str,
+    plan: Plan,
+    dataset: Dataset,
+    fit: Fit,
+    evaluation: Evaluation | None,
+    verdict: GateResult,
+    index: IndexSummary,
+    files: dict[str, FileEntry],
+) -> Manifest:
+    """The manifest of a bundle whose files are written."""
+    n_users, n_factors = fit.factors.users.shape
+    return Manifest(
+        format_version=1,
+        kind="als",
+        version=version,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        as_of=fit.as_of,
+        n_users=n_users,
+        n_items=len(fit.factors.items),
+        n_factors=n_factors,
+        objective=Objective(
+            regularization=plan.config.als.regularization, confidence=plan.config.interactions.recipe()
+        ),
+        recipe=plan.recorded(),
+        data=data_summary(dataset, fit),
+        metrics=evaluation.means() if evaluation is not None else {},
+        gate=verdict,
+        index=index,
+        libraries={name: installed_version(name) for name in _LIBRARIES},
+        files=files,
+    )
+
+
+def data_summary(dataset: Dataset, fit: Fit) -> DataSummary:
+    """What the model was trained on."""
+    events = dataset.events
+    first, last = (
+        (_rfc3339(float(events.timestamps.min())), _rfc3339(float(events.timestamps.max())))
+        if events.has_time
+        else (None, None)
+    )
+    return DataSummary(
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        events=len(events),
+        rejected=dataset.rejects.total,
+        interactions=int(fit.matrix.confidence.nnz),
+        first_event=first,
+        last_event=last,
+    )
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _described(dataset: Dataset) -> str:
+    events, rejects = dataset.events, dataset.rejects
+    line = f"{len(events):,} events, {len(events.user_ids):,} users, {len(events.item_ids):,} items"
+    if rejects.total:
+        line += f"; {rejects.total:,} rows rejected, see {rejects.path}"
+    return line

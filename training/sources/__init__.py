@@ -1,0 +1,1 @@
+"""Where a training run's events come from."""
