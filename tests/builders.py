@@ -1,0 +1,133 @@
+"""Small real bundles for tests: written by the project's own writer, seeded, with a catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recsvc.bundle.manifest import (
+    ConfidenceRecipe,
+    DataSummary,
+    FileEntry,
+    GateResult,
+    IndexSummary,
+    Manifest,
+    Objective,
+)
+from recsvc.bundle.reader import open_bundle
+from recsvc.bundle.types import NO_TIME, Bundle, IdTable, Interactions
+from recsvc.bundle.writer import Contents, new_version, write_bundle
+from training.als import exact_users
+from training.catalogue import build_catalogue
+from training.index import build_index
+from training.sources.dataset import ItemColumns
+
+CATEGORIES = ("cooking", "music", "sport", "travel")
+RECIPE = ConfidenceRecipe(
+    event_weights={"view": 1.0, "like": 2.0, "finish": 1.0, "skip": -0.5, "not_interested": -4.0},
+    half_life_days=30.0,
+    weight_cap=10.0,
+    minimum_weight=0.02,
+    unobserved_weight=0.1,
+)
+AS_OF = 1_790_000_000.0
+
+
+def make_contents(
+    n_users: int = 40, n_items: int = 300, n_factors: int = 8, *, seed: int = 0, has_time: bool = True
+) -> Contents:
+    """Users u000…, items v000… with 5-20 interactions a user; the user rows solve the objective exactly."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(5, 21, n_users)
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    items = np.concatenate([np.sort(rng.choice(n_items, size=n, replace=False)) for n in lengths]).astype(np.int32)
+    sign = rng.choice([1.0, 1.0, 1.0, -1.0], size=len(items))
+    confidence = (sign * (1 + 10 * rng.random(len(items)))).astype(np.float32)
+    matrix = csr_matrix((confidence, items, indptr), shape=(n_users, n_items))
+    factors = exact_users(matrix, rng.standard_normal((n_items, n_factors)).astype(np.float32), 1.0)
+    columns = ItemColumns(
+        titles=[f"Title of item {i}" for i in range(n_items)],
+        creators=[f"creator-{i % 7}" for i in range(n_items)],
+        categories=[[CATEGORIES[i % len(CATEGORIES)]] for i in range(n_items)],
+        published_at=(AS_OF - rng.integers(0, 5_000_000, n_items)).astype(np.int64)
+        if has_time
+        else np.full(n_items, NO_TIME),
+    )
+    popularity = np.bincount(items, weights=np.maximum(confidence, 0), minlength=n_items).astype(np.float32)
+    trending = popularity * rng.random(n_items) if has_time else np.zeros(n_items)
+    return Contents(
+        users=IdTable.of(f"u{i:03}" for i in range(n_users)),
+        items=IdTable.of(f"v{i:03}" for i in range(n_items)),
+        user_factors=factors.users,
+        item_factors=factors.items,
+        gram=factors.gram,
+        interactions=Interactions(indptr, items, confidence),
+        popularity=popularity,
+        trending=trending.astype(np.float32),
+        catalogue=build_catalogue(columns),
+        index=build_index(factors.items),
+        report="<!doctype html><title>report</title>",
+    )
+
+
+def make_manifest(
+    contents: Contents, files: dict[str, FileEntry], *, version: str, has_time: bool = True, passed: bool = True
+) -> Manifest:
+    """The manifest of `contents`."""
+    n_users, n_factors = contents.user_factors.shape
+    return Manifest(
+        format_version=1,
+        kind="als",
+        version=version,
+        created_at="2026-11-01T00:00:00+00:00",
+        as_of=AS_OF if has_time else None,
+        n_users=n_users,
+        n_items=len(contents.item_factors),
+        n_factors=n_factors,
+        objective=Objective(regularization=1.0, confidence=RECIPE),
+        recipe={},
+        data=DataSummary(
+            name="built",
+            fingerprint="0" * 64,
+            events=len(contents.interactions.items),
+            rejected=0,
+            interactions=len(contents.interactions.items),
+            first_event=None,
+            last_event=None,
+        ),
+        metrics={"als": {"recall@20": 0.1, "ndcg@10": 0.1}},
+        gate=GateResult(
+            champion=None,
+            metric="ndcg@10",
+            candidate_value=0.1,
+            champion_value=None,
+            tolerance=0.02,
+            passed=passed,
+            message="built for a test",
+        ),
+        index=IndexSummary(kind="IndexFlatIP", exact=True, recall_at_100=1.0, queries=1, search_ms_median=0.1),
+        libraries={},
+        files=files,
+    )
+
+
+def publish_bundle(
+    models_dir: Path, *, seed: int = 0, version: str | None = None, passed: bool = True, has_time: bool = True, **sizes: int
+) -> str:
+    """Writes a bundle into `models_dir` and returns its version."""
+    contents = make_contents(seed=seed, has_time=has_time, **sizes)
+    chosen = version or new_version()
+    write_bundle(
+        models_dir,
+        contents,
+        lambda files: make_manifest(contents, files, version=chosen, has_time=has_time, passed=passed),
+    )
+    return chosen
+
+
+def make_bundle(models_dir: Path, *, seed: int = 0, has_time: bool = True, **sizes: int) -> Bundle:
+    """Writes a bundle and opens it."""
+    version = publish_bundle(models_dir, seed=seed, has_time=has_time, **sizes)
+    return open_bundle(models_dir / version, None)

@@ -1,0 +1,140 @@
+"""A bundle is opened whole and right, or refused by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
+from recsvc.bundle.files import ARRAYS, INDEX_NAME
+from recsvc.bundle.reader import open_bundle
+from tests.builders import make_contents, publish_bundle
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    models = tmp_path_factory.mktemp("models")
+    return models / publish_bundle(models, seed=1)
+
+
+@pytest.fixture
+def bundle_path(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / published.name))
+
+
+FILES = [*(f"{name}.npy" for name in ARRAYS), INDEX_NAME]
+
+
+def test_what_is_read_is_what_was_written(published: Path) -> None:
+    contents, bundle = make_contents(seed=1), open_bundle(published, None)
+    np.testing.assert_array_equal(bundle.user_factors, contents.user_factors)
+    np.testing.assert_array_equal(bundle.item_factors, contents.item_factors)
+    np.testing.assert_array_equal(bundle.gram, contents.gram)
+    np.testing.assert_array_equal(bundle.interactions.confidence, contents.interactions.confidence)
+    assert list(bundle.users) == list(contents.users)
+    assert bundle.catalogue.categories_of(5) == contents.catalogue.categories_of(5)
+    assert bundle.catalogue.title(7) == "Title of item 7"
+    assert bundle.catalogue.creator(8) == "creator-1"
+    assert set(bundle.catalogue.items_in("music").tolist()) == set(range(1, 300, 4))
+
+
+def test_arrays_are_read_only_maps(published: Path) -> None:
+    bundle = open_bundle(published, None)
+    with pytest.raises(ValueError, match="read-only"):
+        bundle.item_factors[0, 0] = 1.0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_flipped_byte_is_refused_by_the_files_name(bundle_path: Path, name: str) -> None:
+    file = bundle_path / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x01
+    file.write_bytes(bytes(content))
+    with pytest.raises(BundleCorrupt, match=name):
+        open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("name", [*FILES, "report.html", "manifest.json"])
+def test_a_truncated_file_is_refused_by_its_name(bundle_path: Path, name: str) -> None:
+    file = bundle_path / name
+    file.write_bytes(file.read_bytes()[:-1] if name != "manifest.json" else b"{")
+    with pytest.raises(BundleCorrupt, match=name):
+        open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("name", [*FILES, "report.html", "manifest.json"])
+def test_a_missing_file_is_refused_by_its_name(bundle_path: Path, name: str) -> None:
+    (bundle_path / name).unlink()
+    with pytest.raises(BundleCorrupt, match=name):
+        open_bundle(bundle_path, None)
+
+
+def test_a_receipt_spares_the_second_check_but_not_after_a_change(bundle_path: Path, tmp_path: Path) -> None:
+    receipts = tmp_path / "receipts"
+    open_bundle(bundle_path, receipts)
+    file = bundle_path / "popularity.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 0x01
+    file.write_bytes(bytes(content))
+    with pytest.raises(BundleCorrupt, match=r"popularity\.npy"):
+        open_bundle(bundle_path, receipts)
+
+
+def test_a_full_check_does_not_trust_the_receipt(bundle_path: Path, tmp_path: Path) -> None:
+    receipts = tmp_path / "receipts"
+    open_bundle(bundle_path, receipts)
+    file = bundle_path / "popularity.npy"
+    stat = file.stat()
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 0x01
+    with file.open("r+b") as handle:
+        handle.write(bytes(content))
+    import os
+
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(BundleCorrupt, match=r"popularity\.npy"):
+        open_bundle(bundle_path, receipts, full=True)
+
+
+def test_a_pickle_in_the_place_of_an_array_is_not_loaded(bundle_path: Path) -> None:
+    file = bundle_path / "popularity.npy"
+    np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    manifest = json.loads((bundle_path / "manifest.json").read_text())
+    from recsvc.bundle.files import sha256_of
+
+    manifest["files"]["popularity.npy"] = {"sha256": sha256_of(file), "bytes": file.stat().st_size}
+    (bundle_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleCorrupt, match=r"popularity\.npy"):
+        open_bundle(bundle_path, None)
+
+
+def test_arrays_that_do_not_fit_together_are_refused(bundle_path: Path) -> None:
+    file = bundle_path / "gram.npy"
+    np.save(file, np.eye(3))
+    manifest = json.loads((bundle_path / "manifest.json").read_text())
+    from recsvc.bundle.files import sha256_of
+
+    manifest["files"]["gram.npy"] = {"sha256": sha256_of(file), "bytes": file.stat().st_size}
+    (bundle_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleCorrupt, match=r"gram\.npy: has shape"):
+        open_bundle(bundle_path, None)
+
+
+def test_another_format_version_is_said_to_be_that(bundle_path: Path) -> None:
+    manifest = json.loads((bundle_path / "manifest.json").read_text())
+    manifest["format_version"] = 2
+    (bundle_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FormatUnsupported, match="bundle format 2"):
+        open_bundle(bundle_path, None)
+
+
+def test_a_manifest_cannot_point_outside_its_directory(bundle_path: Path) -> None:
+    manifest = json.loads((bundle_path / "manifest.json").read_text())
+    manifest["files"]["../evil"] = {"sha256": "0" * 64, "bytes": 0}
+    (bundle_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleCorrupt, match="plain file name"):
+        open_bundle(bundle_path, None)
