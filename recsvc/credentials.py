@@ -33,9 +33,7 @@ def parse_api_keys(text: str) -> tuple[ApiKey, ...]:
     for position, entry in enumerate(entries, start=1):
         api_key = _parse_entry(position, entry)
         if any(api_key.key == other.key for other in parsed):
-            raise ValueError(
-                f"entry {position} repeats the key of an earlier entry; give it all scopes at once"
-            )
+            raise ValueError(f"entry {position} repeats the key of an earlier entry; give it all scopes at once")
         parsed.append(api_key)
     return tuple(parsed)
 
@@ -47,9 +45,7 @@ def _parse_entry(position: int, entry: str) -> ApiKey:
     if len(key) < MIN_KEY_CHARACTERS:
         raise ValueError(f"entry {position}: the key is shorter than {MIN_KEY_CHARACTERS} characters")
     if not _BEARER.fullmatch(key):
-        raise ValueError(
-            f"entry {position}: the key may hold only letters, digits and -._~+/ (and = at its end)"
-        )
+        raise ValueError(f"entry {position}: the key may hold only letters, digits and -._~+/ (and = at its end)")
     scopes = frozenset(scope_list.split(","))
     # A mistyped entry may have the key where the scopes belong, so what was read is not shown.
     if not scopes <= SCOPES:

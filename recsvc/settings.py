@@ -92,11 +92,7 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: Any) -> Any:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("cors_origins")
     @classmethod
@@ -105,9 +101,7 @@ class Settings(BaseSettings):
             scheme, separator, host = origin.partition("://")
             whole = separator and scheme in {"http", "https"} and host and not set(host) & set("/?#@ ")
             if origin != "*" and not whole:
-                raise ValueError(
-                    f"{origin!r} is not an origin; write scheme://host[:port] without a path, or *"
-                )
+                raise ValueError(f"{origin!r} is not an origin; write scheme://host[:port] without a path, or *")
         return origins
 
     @field_validator("log_level", "log_format", mode="before")
@@ -157,11 +151,7 @@ class Settings(BaseSettings):
     def api_key_entries(self) -> tuple[ApiKey, ...]:
         """The configured keys, those of the file read from it now; empty when none is configured."""
         entries = () if self.api_keys is None else parse_api_keys(self.api_keys.get_secret_value())
-        return (
-            entries
-            if self.api_keys_file is None
-            else entries + parse_api_keys(_read_keys(self.api_keys_file))
-        )
+        return entries if self.api_keys_file is None else entries + parse_api_keys(_read_keys(self.api_keys_file))
 
 
 def is_loopback(host: str) -> bool:
@@ -195,9 +185,7 @@ def _with_file(environ: Mapping[str, str]) -> dict[str, str]:
     if named := environ.get(ENV_FILE_VARIABLE):
         path = Path(named)
         if not path.is_file():
-            raise SettingsInvalid(
-                [f"{ENV_FILE_VARIABLE}: there is no file {path}; correct the path or unset it"]
-            )
+            raise SettingsInvalid([f"{ENV_FILE_VARIABLE}: there is no file {path}; correct the path or unset it"])
         try:
             read = dotenv_values(path, interpolate=False)
         except (OSError, UnicodeDecodeError) as exc:

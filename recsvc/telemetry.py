@@ -22,9 +22,7 @@ MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 # A password inside an address, and a bearer token, wherever a library puts them into a message.
-_SECRETS: Final = re.compile(
-    r"(?P<scheme>\w+://)[^/\s@]*:[^/\s@]*@|(?P<bearer>[Bb]earer\s+)[A-Za-z0-9\-._~+/]+=*"
-)
+_SECRETS: Final = re.compile(r"(?P<scheme>\w+://)[^/\s@]*:[^/\s@]*@|(?P<bearer>[Bb]earer\s+)[A-Za-z0-9\-._~+/]+=*")
 
 
 class Telemetry:
@@ -103,7 +101,10 @@ def redact(text: str) -> str:
 class PlainFormatter(logging.Formatter):
     """`2026-11-22T05:00:00Z info recsvc.api: message`, secrets redacted."""
 
-    converter = time.gmtime
+    @staticmethod
+    def converter(seconds: float | None) -> time.struct_time:
+        """Times are UTC."""
+        return time.gmtime(seconds)
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(lowerlevel)s %(name)s: %(message)s%(request)s", "%Y-%m-%dT%H:%M:%SZ")

@@ -67,9 +67,7 @@ def require(scope: str) -> Callable[..., Awaitable[None]]:
     if scope not in SCOPES:
         raise ValueError(f"unknown scope {scope!r}; the scopes are {', '.join(sorted(SCOPES))}")
 
-    async def check(
-        request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
-    ) -> None:
+    async def check(request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]) -> None:
         keyring: Keyring = request.app.state.keyring
         keyring.authorise(request.headers.get("authorization"), scope)
 

@@ -73,7 +73,9 @@ class PayloadTooLarge(ApiError):  # noqa: N818
     status, kind, title = 413, "body-too-large", "Body too large"
 
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the body is larger than {limit_bytes} bytes; send it in parts")
+        super().__init__(
+            f"the body is larger than {limit_bytes} bytes; send it in parts", headers={"Connection": "close"}
+        )
 
 
 class Unauthorized(ApiError):  # noqa: N818
@@ -217,9 +219,7 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     }
     detail = details.get(exc.status_code) if exc.detail == phrase else exc.detail
     kind = phrase.lower().replace(" ", "-")
-    return problem_response(
-        request.scope, exc.status_code, kind, phrase, detail or phrase, headers=exc.headers
-    )
+    return problem_response(request.scope, exc.status_code, kind, phrase, detail or phrase, headers=exc.headers)
 
 
 def _unreadable(cause: BaseException) -> str:
@@ -242,7 +242,7 @@ async def _on_bundle_error(request: Request, exc: Exception) -> Response:
         # One that nobody foresaw: the middleware logs it and answers 500.
         raise exc
     logger.warning("refused: %s", exc, extra={"request_id": request.scope.get(REQUEST_ID_KEY)})
-    kind, title = known[type(exc)]  # type: ignore[index]
+    kind, title = known[type(exc)]
     return problem_response(request.scope, 409, kind, title, str(exc))
 
 

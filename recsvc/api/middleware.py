@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_DRAIN_BYTES: Final = 8 * 1024 * 1024
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9\-._:/+=]{1,128}")
 
 
@@ -51,6 +53,7 @@ class RequestContextMiddleware:
         self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -86,6 +89,7 @@ class UnhandledErrorMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -118,14 +122,25 @@ class BodyLimitMiddleware:
         self._limit = limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        """The ASGI call."""
+        if scope["type"] != "http" or scope["method"] in _BODILESS:
             await self._app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length")
-        if length is not None and length.isdecimal() and int(length) > self._limit:
+        headers = Headers(scope=scope)
+        length = headers.get("content-length")
+        if length is None:
+            await self._counted(scope, receive, send)
+        elif length.isdecimal() and int(length[:20]) <= self._limit:
+            # The server itself reads no more than what was announced.
+            await self._app(scope, receive, send)
+        else:
+            if "expect" not in headers:
+                await _drain(receive)
             await api_error_response(scope, PayloadTooLarge(self._limit))(scope, receive, send)
-            return
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = 0
+        started = False
 
         async def limited() -> Message:
             nonlocal received
@@ -136,10 +151,27 @@ class BodyLimitMiddleware:
                     raise _LimitPassed
             return message
 
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await self._app(scope, limited, send)
+            await self._app(scope, limited, watched)
         except _LimitPassed:
-            await api_error_response(scope, PayloadTooLarge(self._limit))(scope, receive, send)
+            if not started:
+                await _drain(receive)
+                await api_error_response(scope, PayloadTooLarge(self._limit))(scope, receive, send)
+
+
+async def _drain(receive: Receive) -> None:
+    """Reads and drops the rest of a body, up to a bound: a client that is still sending may never see our answer."""
+    dropped = 0
+    while dropped < _DRAIN_BYTES:
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+        dropped += len(message.get("body", b""))
 
 
 class _LimitPassed(BaseException):

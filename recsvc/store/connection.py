@@ -23,6 +23,8 @@ T = TypeVar("T")
 MAX_CONNECTIONS: Final = 32
 """Of one process. A call that finds all in use waits for one, within its time-out."""
 
+_GRACE_SECONDS: Final = 0.005
+
 
 class RedisConnection:
     """A pool of connections to one Redis, for use from one event loop."""
@@ -115,6 +117,7 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
     """
     loop = asyncio.get_running_loop()
     due = loop.time() + seconds
+    timer: asyncio.TimerHandle
 
     async with asyncio.timeout(None) as scope:
 
@@ -123,17 +126,14 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
                 scope.reschedule(loop.time())
 
         def check() -> None:
-            nonlocal handle
-            handle = loop.call_later(_GRACE_SECONDS, strike) if loop.time() - due > _GRACE_SECONDS else None
-            if handle is None:
+            nonlocal timer
+            if loop.time() - due > _GRACE_SECONDS:
+                timer = loop.call_later(_GRACE_SECONDS, strike)
+            else:
                 strike()
 
-        handle: asyncio.TimerHandle | None = loop.call_at(due, check)
+        timer = loop.call_at(due, check)
         try:
             yield
         finally:
-            if handle is not None:
-                handle.cancel()
-
-
-_GRACE_SECONDS: Final = 0.005
+            timer.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from typing import Final
+from typing import Final, cast
 
 from redis.asyncio import Redis
 
@@ -35,13 +35,12 @@ class RecommendationCache:
         key = recommendations_key(user_id, model, digest)
 
         async def call(redis: Redis) -> bytes | None:
-            found: bytes | None = await redis.get(key)
-            return found
+            return cast("bytes | None", await redis.get(key))
 
         return await self._connection.run(call)
 
     async def put(self, user_id: str, model: str, digest: str, value: bytes) -> None:
-        """Caches the list for nine tenths to the whole of the TTL: what was cached together must not expire together."""
+        """Caches the list for 90 to 100 % of the TTL: what was cached together must not expire together."""
         key = recommendations_key(user_id, model, digest)
         milliseconds = max(1, int(self._ttl_milliseconds * random.uniform(0.9, 1.0)))  # noqa: S311
         await self._connection.run(lambda redis: redis.set(key, value, px=milliseconds))

@@ -1,0 +1,26 @@
+"""What uvicorn starts in each process that answers: the app, made from the environment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+from fastapi import FastAPI
+
+from recsvc.app import create_app
+from recsvc.settings import load_settings
+from recsvc.store.child_process import die_with_parent
+from recsvc.telemetry import configure_logging
+
+
+def application() -> FastAPI:
+    """The app of this process. Raises `SettingsInvalid`.
+
+    A worker process asks the kernel to be ended with its parent, which may be killed without a chance to see to it.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        die_with_parent(parent.pid or os.getppid())
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return create_app(settings)

@@ -1,0 +1,192 @@
+"""Which model answers: the champion, followed as it changes, and a few others on request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from recsvc.bundle.errors import BundleError
+from recsvc.bundle.reader import open_bundle
+from recsvc.bundle.registry import Registry
+from recsvc.serving.errors import GateRefused, NoModel
+from recsvc.serving.served import ServedModel
+from recsvc.serving.singleflight import SingleFlight
+from recsvc.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+_OTHERS: Final = 2
+"""Opened versions kept beside the active one: the champion before, and those asked for with `model=`."""
+_RETRY_SECONDS: Final = 30.0
+"""A champion that could not be opened is read in full again no sooner than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProblem:
+    """Why the champion is not in use. `version` None: it is not known which one it is."""
+
+    version: str | None
+    message: str
+
+
+class ModelPool:
+    """Holds the active model as one reference, so that a request that took it answers from it alone.
+
+    A champion that cannot be opened is logged, counted and kept as `problem`; the one in use stays. For use from one
+    event loop; bundles are opened in threads, and changes of the active model happen one at a time.
+    """
+
+    def __init__(
+        self, registry: Registry, receipts_dir: Path, telemetry: Telemetry, *, poll_seconds: float
+    ) -> None:
+        self.registry = registry
+        self._receipts_dir = receipts_dir
+        self._telemetry = telemetry
+        self._poll_seconds = poll_seconds
+        self._active: ServedModel | None = None
+        self._problem: ModelProblem | None = None
+        self._retry_at = 0.0
+        self._others: OrderedDict[str, ServedModel] = OrderedDict()
+        self._openings: SingleFlight[ServedModel] = SingleFlight()
+        self._changing = asyncio.Lock()
+        self._poller: asyncio.Task[None] | None = None
+
+    @property
+    def active(self) -> ServedModel | None:
+        """The model in use, or None when there is none yet."""
+        return self._active
+
+    @property
+    def problem(self) -> ModelProblem | None:
+        """Why the registry's champion is not the active model, or None when it is."""
+        return self._problem
+
+    async def start(self) -> None:
+        """Opens the champion if there is one, and begins to follow the registry."""
+        await self.follow()
+        self._poller = asyncio.create_task(self._poll(), name="champion poll")
+
+    async def close(self) -> None:
+        """Stops following. The active model stays for the requests that still hold it."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+        await self._openings.close()
+
+    async def get(self, version: str | None = None) -> ServedModel:
+        """The active model, or another version of the registry, opened once and kept for a while.
+
+        Raises NoModel without an active model, VersionUnknown, BundleCorrupt, FormatUnsupported.
+        """
+        active = self._active
+        if version is None:
+            if active is None:
+                raise NoModel("no model is in use yet; train and promote one (make train), or see /readyz")
+            return active
+        if active is not None and version == active.version:
+            return active
+        known = self._others.get(version)
+        if known is not None:
+            self._others.move_to_end(version)
+            return known
+        opened = await self._openings.run(version, lambda: self._open(version, full=False))
+        self._keep(opened)
+        return opened
+
+    async def activate(self, version: str, *, force: bool = False) -> ServedModel:
+        """Verifies and opens a version in full, promotes it in the registry, and answers from it at once.
+
+        Raises GateRefused unless `force`, VersionUnknown, BundleCorrupt, FormatUnsupported; then nothing changed.
+        """
+        async with self._changing:
+            try:
+                opened = await self._open(version, full=True)
+                gate = opened.bundle.manifest.gate
+                if not gate.passed and not force:
+                    raise GateRefused(version, gate.message)
+            except (BundleError, GateRefused):
+                self._telemetry.activations.labels("refused").inc()
+                raise
+            await asyncio.to_thread(self.registry.promote, version)
+            self._swap(opened)
+            return opened
+
+    async def rollback(self) -> ServedModel:
+        """Returns to the champion before; the registry is put back when that one cannot be opened.
+
+        Raises NothingToRollBackTo, BundleCorrupt, FormatUnsupported; then nothing changed.
+        """
+        async with self._changing:
+            before = await asyncio.to_thread(self.registry.champion)
+            target = await asyncio.to_thread(self.registry.rollback)
+            try:
+                opened = await self._open(target, full=True)
+            except BundleError:
+                self._telemetry.activations.labels("refused").inc()
+                if before is not None:
+                    await asyncio.to_thread(self.registry.promote, before)
+                raise
+            self._swap(opened)
+            return opened
+
+    async def follow(self) -> None:
+        """Looks at the registry once, and changes to its champion if that is another one."""
+        async with self._changing:
+            version: str | None = None
+            try:
+                version = await asyncio.to_thread(self.registry.champion)
+                if version is None or (self._active is not None and version == self._active.version):
+                    self._problem = None
+                elif not self._waits(version):
+                    self._swap(self._others.get(version) or await self._open(version, full=False))
+            except (BundleError, OSError) as exc:
+                self._refuse(version, exc)
+
+    def _waits(self, version: str) -> bool:
+        problem = self._problem
+        return problem is not None and problem.version == version and time.monotonic() < self._retry_at
+
+    def _refuse(self, version: str | None, error: Exception) -> None:
+        problem = ModelProblem(version, str(error))
+        if problem != self._problem:
+            kept = self._active.version if self._active else "none"
+            logger.error("champion %s cannot be used: %s (in use: %s)", version, error, kept)
+            self._telemetry.activations.labels("refused").inc()
+        self._problem = problem
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
+
+    def _swap(self, model: ServedModel) -> None:
+        before, self._active = self._active, model
+        self._problem = None
+        self._others.pop(model.version, None)
+        if before is None or before.version != model.version:
+            if before is not None:
+                self._keep(before)
+            self._telemetry.activations.labels("done").inc()
+            logger.info("model %s is in use", model.version)
+
+    def _keep(self, model: ServedModel) -> None:
+        self._others[model.version] = model
+        self._others.move_to_end(model.version)
+        while len(self._others) > _OTHERS:
+            self._others.popitem(last=False)
+
+    async def _open(self, version: str, *, full: bool) -> ServedModel:
+        def work() -> ServedModel:
+            return ServedModel(open_bundle(self.registry.path(version), self._receipts_dir, full=full))
+
+        return await asyncio.to_thread(work)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                await self.follow()
+            except Exception:
+                # Nobody awaits this task: an unforeseen error must not silently end the following.
+                logger.exception("looking for a new champion failed; trying again")

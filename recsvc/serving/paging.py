@@ -1,0 +1,48 @@
+"""Cutting one page from a list of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from typing import Final
+
+from recsvc.bundle.types import IdTable
+from recsvc.serving.candidates import CandidateList
+from recsvc.serving.cursor import LONGEST_LIST, Cursor, fingerprint
+
+DEPTHS: Final = (200, 1_000, LONGEST_LIST)
+"""How many candidates are computed: few serve most requests, more only those who go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`positions` in the candidate list, in order, and whether more may follow."""
+
+    candidates: CandidateList
+    positions: list[int]
+    more: bool
+
+
+def depths(needed: int) -> Iterator[int]:
+    """The depths to try in turn for a page that ends at place `needed` of the list."""
+    yield from (depth for depth in DEPTHS if depth >= min(needed, LONGEST_LIST))
+
+
+def cut(
+    candidates: CandidateList, items: IdTable, *, hidden: Set[int], cursor: Cursor, limit: int, deepest: bool
+) -> Page:
+    """The first `limit` candidates that are neither in `hidden` (item rows) nor on an earlier page.
+
+    `deepest` says that no longer list will be computed. A list ends after LONGEST_LIST items shown.
+    """
+    shown = frozenset(cursor.shown)
+    limit = min(limit, LONGEST_LIST - len(cursor.shown))
+    positions: list[int] = []
+    for position, row in enumerate(candidates.rows.tolist()):
+        if row in hidden or (shown and fingerprint(items.bytes_at(row)) in shown):
+            continue
+        if len(positions) == limit:
+            return Page(candidates, positions, len(cursor.shown) + limit < LONGEST_LIST)
+        positions.append(position)
+    room = len(cursor.shown) + len(positions) < LONGEST_LIST
+    return Page(candidates, positions, room and not (candidates.complete or deepest))
