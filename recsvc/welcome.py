@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from recsvc.bundle.files import REPORT_NAME
-from recsvc.bundle.types import Bundle, ItemRow
+from recsvc.bundle.types import Bundle
 
 
 def wait_until_answering(host: str, port: int, patience_seconds: float) -> bool:
@@ -45,11 +45,9 @@ def welcome_lines(url: str, bundle: Bundle, *, keys_needed: bool) -> list[str]:
         user = quote(bundle.users[int(np.argmax(np.diff(bundle.interactions.indptr[:10_001])))], safe="")
         lines.append(f"  curl{key} {shlex.quote(f'{url}/v1/users/{user}/recommendations?limit=5&fields=title')}")
     if len(bundle.items):
-        row = ItemRow(int(np.argmax(bundle.popularity)))
-        item = bundle.items[row]
-        lines.append(
-            f"  curl{key} {shlex.quote(f'{url}/v1/items/{quote(item, safe="")}/similar?limit=5&fields=title')}"
-        )
+        item = bundle.items[int(np.argmax(bundle.popularity))]
+        similar = f"{url}/v1/items/{quote(item, safe='')}/similar?limit=5&fields=title"
+        lines.append(f"  curl{key} {shlex.quote(similar)}")
         body = json.dumps({"events": [{"type": "like", "item_id": item}], "limit": 5})
         lines.append(
             f"  curl{key} {shlex.quote(f'{url}/v1/sessions/recommendations')}"

@@ -141,7 +141,7 @@ def _result(
 
 
 def _interval(difference: Float64, seed: int, resamples: int) -> tuple[float, float]:
-    if np.ptp(difference) == 0:
+    if _is_constant(difference):
         return float(difference[0]), float(difference[0])
     found = stats.bootstrap(
         (difference,),
@@ -155,9 +155,14 @@ def _interval(difference: Float64, seed: int, resamples: int) -> tuple[float, fl
 
 
 def _p_value(difference: Float64) -> float:
-    if np.ptp(difference) == 0:
+    if _is_constant(difference):
         return 1.0 if difference[0] == 0 else 0.0
     return float(stats.ttest_1samp(difference, 0.0).pvalue)
+
+
+def _is_constant(difference: Float64) -> bool:
+    """Whether only rounding tells the users apart: neither the bootstrap nor the t-test is defined there."""
+    return bool(np.ptp(difference) <= 1e-9 * np.abs(difference).max())
 
 
 def _mean(values: Float32) -> float:

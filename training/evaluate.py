@@ -79,8 +79,7 @@ class Evaluation:
         return groups
 
 
-def evaluate(rankers: Sequence[Ranker], split: Split, ks: Sequence[int] = (10, 20), *, seed: int) ->
-Evaluation:
+def evaluate(rankers: Sequence[Ranker], split: Split, ks: Sequence[int] = (10, 20), *, seed: int) -> Evaluation:
     """Ranks all unseen items for every user with a held-out item and measures the lists.
 
     `seed` picks the users (at most 1,000, the same for every ranker) whose lists diversity is measured on.
@@ -101,9 +100,7 @@ Evaluation:
         per_user={name: metrics.accuracy(ranked, test, ks) for name, ranked in lists.items()},
         overall=_overall(lists, split.train, ks, seed),
         sampled={ranker.name: _sampled(ranker, split.candidates) for ranker in rankers},
-        recommended={
-            name: metrics.recommended_counts(ranked, test.shape[1]) for name, ranked in lists.items()
-        },
+        recommended={name: metrics.recommended_counts(ranked, test.shape[1]) for name, ranked in lists.items()},
     )
 
 
@@ -120,9 +117,7 @@ def format_table(evaluation: Evaluation) -> str:
     return f"{len(evaluation.users):,} users with a held-out item\n" + "\n".join(blocks)
 
 
-def _overall(
-    lists: dict[str, Int32], train: csr_matrix, ks: Sequence[int], seed: int
-) -> dict[str, dict[str, float]]:
+def _overall(lists: dict[str, Int32], train: csr_matrix, ks: Sequence[int], seed: int) -> dict[str, dict[str, float]]:
     vectors = metrics.user_vectors(train)
     holders = np.diff(vectors.indptr)
     n_users = len(np.unique(vectors.indices))
@@ -149,10 +144,7 @@ def _sampled(ranker: Ranker, candidates: Candidates | None) -> dict[str, Float32
 
 
 def _means(by_metric: dict[str, Float32]) -> dict[str, float]:
-    return {
-        name: float(values.mean(dtype=np.float64)) if len(values) else 0.0
-        for name, values in by_metric.items()
-    }
+    return {name: float(values.mean(dtype=np.float64)) if len(values) else 0.0 for name, values in by_metric.items()}
 
 
 def _columns(means: dict[str, dict[str, float]]) -> list[tuple[str, dict[str, str]]]:

@@ -144,7 +144,8 @@ def user_vectors(train: csr_matrix) -> csr_matrix:
 
 def positives(train: csr_matrix) -> csr_matrix:
     """The positive entries of a signed matrix, each as 1; float32 CSR of the same shape, sorted indices."""
-    binary = csr_matrix((train.data > 0, train.indices, train.indptr), shape=train.shape, dtype=np.float32)
+    binary = csr_matrix(train, dtype=np.float32, copy=True)
+    binary.data = (train.data > 0).astype(np.float32)
     binary.eliminate_zeros()
     binary.sort_indices()
     return binary

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
+from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.types import Float32, Int32
 from training.errors import TrainingError
-from training.metrics import positives
+from training.metrics import positives, user_vectors
 
 _SCORES_PER_BLOCK = 4_000_000
 """Scores held at once: 16 MB as float32, four times that while they are ranked."""
+
+_BM25_K1, _BM25_B = 1.2, 0.75
+"""Saturation and length normalisation, as usual (Robertson & Zaragoza 2009, section 3.3)."""
 
 
 class Ranker(Protocol):
@@ -126,9 +129,13 @@ class ItemItemRanker:
     ) -> None:
         self.name = name
         self._train = positives(train)
-        kind = CosineRecommender if similarity == "cosine" else BM25Recommender
-        model = kind(K=neighbours, num_threads=threads)
-        model.fit(self._train, show_progress=False)
+        if similarity == "cosine":
+            by_item = user_vectors(train)
+        else:
+            by_item = bm25_weight(self._train.T, K1=_BM25_K1, B=_BM25_B) if self._train.nnz else self._train.T
+        # implicit's own cosine and BM25 classes hand themselves COO matrices, and warn of it.
+        model = ItemItemRecommender(K=neighbours, num_threads=threads)
+        model.fit(csr_matrix(by_item.T, dtype=np.float64), show_progress=False)
         self._similarity: csr_matrix = csr_matrix(model.similarity, dtype=np.float32)
 
     def rank(self, users: Int32, seen: csr_matrix, k: int) -> Int32:

@@ -58,10 +58,7 @@ def decode(data: bytes, n_items: int) -> CandidateList | None:
     reasons = np.frombuffer(data, dtype="<i4", count=count * REASONS, offset=at + 8 * count)
     sources = np.frombuffer(data, dtype="u1", count=count, offset=at + (8 + 4 * REASONS) * count)
     if count and (
-        rows.max() >= n_items
-        or reasons.max() >= n_items
-        or reasons.min() < NO_REASON
-        or sources.max() > max(Source)
+        rows.max() >= n_items or reasons.max() >= n_items or reasons.min() < NO_REASON or sources.max() > max(Source)
     ):
         return None
     return CandidateList(

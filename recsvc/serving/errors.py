@@ -25,9 +25,7 @@ class ItemUnknown(ServingError):  # noqa: N818
     """No item of that id is in the model."""
 
     def __init__(self, item_id: str, version: str) -> None:
-        super().__init__(
-            f"no item {item_id!r} in model {version}; items of the sample are listed by /v1/lists/popular"
-        )
+        super().__init__(f"no item {item_id!r} in model {version}; items of the sample are listed by /v1/lists/popular")
         self.item_id = item_id
 
 

@@ -41,9 +41,7 @@ class ModelPool:
     event loop; bundles are opened in threads, and changes of the active model happen one at a time.
     """
 
-    def __init__(
-        self, registry: Registry, receipts_dir: Path, telemetry: Telemetry, *, poll_seconds: float
-    ) -> None:
+    def __init__(self, registry: Registry, receipts_dir: Path, telemetry: Telemetry, *, poll_seconds: float) -> None:
         self.registry = registry
         self._receipts_dir = receipts_dir
         self._telemetry = telemetry
@@ -106,9 +104,7 @@ class ModelPool:
         async with self._changing:
             try:
                 opened = await self._open(version, full=True)
-                gate = opened.bundle.manifest.gate
-                if not gate.passed and not force:
-                    raise GateRefused(version, gate.message)
+                _check_gate(opened, force=force)
             except (BundleError, GateRefused):
                 self._telemetry.activations.labels("refused").inc()
                 raise
@@ -190,3 +186,9 @@ class ModelPool:
             except Exception:
                 # Nobody awaits this task: an unforeseen error must not silently end the following.
                 logger.exception("looking for a new champion failed; trying again")
+
+
+def _check_gate(model: ServedModel, *, force: bool) -> None:
+    gate = model.bundle.manifest.gate
+    if not gate.passed and not force:
+        raise GateRefused(model.version, gate.message)

@@ -36,9 +36,7 @@ class Orderings:
                 known = self._known[source, category] = self._sorted(source, category)
             return known
 
-    def head(
-        self, source: Source, allowed: Bool, depth: int, categories: Sequence[str] = ()
-    ) -> CandidateList:
+    def head(self, source: Source, allowed: Bool, depth: int, categories: Sequence[str] = ()) -> CandidateList:
         """The best `depth` allowed items of a source; `allowed` bool (n_items,)."""
         order = self.order(source)
         rows = order[allowed[order]][:depth]
@@ -85,7 +83,7 @@ class Orderings:
             codes = (self._bundle.catalogue.categories.row_of(category) for category in categories)
             wanted = {code for code in codes if code is not None}
             return [code for code in self._categories_by_popularity().tolist() if code in wanted]
-        return self._categories_by_popularity()[:SPREAD_CATEGORIES].tolist()
+        return [int(code) for code in self._categories_by_popularity()[:SPREAD_CATEGORIES]]
 
     def _categories_by_popularity(self) -> Int32:
         with self._lock:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsvc.bundle.types import Bool, Float32, Int32, Int64, ItemRow
+from recsvc.bundle.types import Bool, Float32, Int32, ItemRow
 from recsvc.scoring.foldin import Folded, fold_in
 from recsvc.scoring.retrieval import most_similar, top_items
 from recsvc.serving.candidates import NO_REASON, REASONS, CandidateList, Source, joined
@@ -72,7 +72,9 @@ def like_item(model: ServedModel, row: int, depth: int) -> CandidateList:
     """Items near `row` by the cosine of their factors, then popular ones of its categories, then popular ones."""
     rows, cosines = most_similar(model.bundle.item_factors, row, depth)
     positive = cosines > 0
-    near = _of_model(rows[positive], cosines[positive], np.full((int(positive.sum()), REASONS), NO_REASON))
+    reasons = np.full((int(positive.sum()), REASONS), NO_REASON, dtype=np.int32)
+    reasons[:, 0] = row
+    near = _of_model(rows[positive], cosines[positive], reasons)
     own = model.bundle.catalogue.categories_of(ItemRow(row))
     itself = np.array([row], dtype=np.int32)
     anything = model.allowed((), itself)
@@ -107,9 +109,9 @@ def _by_model(model: ServedModel, vector: Float32, folded: Folded | None, allowe
     return _of_model(rows, scores, reasons)
 
 
-def _of_model(rows: Int32, scores: Float32, reasons: Int32 | Int64) -> CandidateList:
+def _of_model(rows: Int32, scores: Float32, reasons: Int32) -> CandidateList:
     sources = np.full(len(rows), Source.ALS, dtype=np.uint8)
-    return CandidateList(rows, scores, sources, reasons.astype(np.int32), complete=False)
+    return CandidateList(rows, scores, sources, reasons, complete=False)
 
 
 def _filled(

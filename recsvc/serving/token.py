@@ -15,6 +15,7 @@ import os
 import secrets
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -88,11 +89,9 @@ def load_or_create_key(path: Path) -> bytes:
             file.write(secrets.token_hex(_KEY_BYTES).encode("ascii"))
             file.flush()
             os.fsync(file.fileno())
-        try:
-            # A link fails where a rename would replace: the first process wins, whole, and the others read its key.
+        # A link fails where a rename would replace: the first process wins, whole, and the others read its key.
+        with suppress(FileExistsError):
             os.link(aside, path)
-        except FileExistsError:
-            pass
     finally:
         aside.unlink()
     return _read_key(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from training.sources.lines import Lines
 from training.sources.raw import BadRow, RawEvents, choose_columns
 
 DELIMITERS: Final = (",", "\t", ";")
+_BLOCK_BYTES: Final = 1 << 24
 _LONGEST_RECORD_LINES: Final = 100
 """A quote still open after so many lines is taken for a stray one."""
 
@@ -47,13 +49,12 @@ def read_csv_events(
     if len(lines) - int(lines.blank().sum()) <= skip:
         raise DataInvalid(f"{path}: the file has a header and no rows; export it again, with at least one event")
     quotes = lines.count(b'"') if b'"' in content else None
+    layout = _Layout(path, lines, delimiter, skip, len(names), sorted({names.index(c) for c in chosen.values()}))
     parsed = None
     if quotes is None or not (quotes % 2).any():
-        parsed = _parse_lines(path, lines, names, delimiter, skip, quoted=quotes is not None)
-    if parsed is None:
-        parsed = _parse_records(path, lines, names, delimiter, skip)
-    table, at, malformed = parsed
-    converted = {ours: table.column(names.index(theirs)) for ours, theirs in chosen.items()}
+        parsed = _parse_lines(layout, quoted=quotes is not None)
+    table, at, malformed = parsed or _parse_records(layout)
+    converted = {ours: table.column(str(names.index(theirs))) for ours, theirs in chosen.items()}
 
     def excerpts(rows: Int64) -> list[str]:
         return [lines.excerpt(line - 1) for line in at[rows].tolist()]
@@ -61,88 +62,110 @@ def read_csv_events(
     return RawEvents(path, "line", converted, table.num_rows, at, malformed, excerpts)
 
 
-def _wrong_count(expected: int) -> str:
-    return f"malformed line: not {expected} columns"
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The text to parse: `skip` lines of header, then records of `width` values, of which `wanted` are kept."""
+
+    path: Path
+    lines: Lines
+    delimiter: str
+    skip: int
+    width: int
+    wanted: list[int]
+
+    def wrong_width(self, line: int) -> BadRow:
+        """The line (from 1) as malformed for its number of values."""
+        reason = f"malformed line: not {self.width} columns"
+        return BadRow(self.path, line, reason, self.lines.excerpt(line - 1))
+
+    def open_quote(self, line: int) -> BadRow:
+        """The line (from 1) as malformed for a quote that does not close."""
+        return BadRow(self.path, line, "malformed line: a quote is not closed", self.lines.excerpt(line - 1))
 
 
-type _Parsed = tuple[Any, Int64, list[BadRow]]
+_Parsed = tuple[Any, Int64, list[BadRow]]
+"""The wanted columns (named by their positions), each row's line from 1, and the lines that are no rows."""
 
 
-def _parse_lines(
-    path: Path, lines: Lines, names: list[str], delimiter: str, skip: int, *, quoted: bool
-) -> _Parsed | None:
-    """All columns by pyarrow's parser, which numbers bad lines; None when its records turn out not to be lines."""
+def _parse_lines(layout: _Layout, *, quoted: bool) -> _Parsed | None:
+    """By pyarrow's parser, which numbers bad lines; None when its records turn out not to be the text's lines."""
     wrong: list[int] = []
 
     def on_invalid(row: Any) -> str:
         wrong.append(row.number)
         return "skip"
 
-    table = arrow_csv.read_csv(
-        pa.BufferReader(lines.data),
-        # Bad lines are numbered only when one thread reads.
-        read_options=arrow_csv.ReadOptions(
-            use_threads=False, skip_rows=skip, column_names=_distinct(names), block_size=1 << 24
-        ),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=delimiter,
-            quote_char='"' if quoted else False,
-            ignore_empty_lines=False,
-            newlines_in_values=quoted,
-            invalid_row_handler=on_invalid,
-        ),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(_distinct(names), pa.string()), null_values=[""], strings_can_be_null=True
-        ),
-    )
-    count = len(lines)
-    if table.num_rows + len(wrong) + skip != count:
+    kept = [str(position) for position in layout.wanted]
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(layout.lines.data),
+            # Bad lines are numbered only when one thread reads.
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False,
+                skip_rows=layout.skip,
+                column_names=[str(position) for position in range(layout.width)],
+                block_size=_BLOCK_BYTES,
+            ),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=layout.delimiter,
+                quote_char='"' if quoted else False,
+                ignore_empty_lines=False,
+                newlines_in_values=quoted,
+                invalid_row_handler=on_invalid,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=kept,
+                column_types=dict.fromkeys(kept, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    count = len(layout.lines)
+    if table.num_rows + len(wrong) + layout.skip != count:
         return None
     usable = np.ones(count, dtype=np.bool_)
-    usable[:skip] = False
+    usable[: layout.skip] = False
     usable[np.array(wrong, dtype=np.int64) - 1] = False
     at = np.flatnonzero(usable) + 1
-    blank = lines.blank()
+    blank = layout.lines.blank()
     if blank.any():
         keep = ~blank[at - 1]
         table, at = table.filter(pa.array(keep)), at[keep]
-    reason = _wrong_count(len(names))
-    malformed = [
-        BadRow(path, line, reason, lines.excerpt(line - 1)) for line in sorted(wrong) if not blank[line - 1]
-    ]
-    return table, at, malformed
+    return table, at, [layout.wrong_width(line) for line in sorted(wrong) if not blank[line - 1]]
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """pyarrow wants the columns that nobody asked for to have distinct names too."""
-    return [str(position) for position in range(len(names))]
-
-
-def _parse_records(path: Path, lines: Lines, names: list[str], delimiter: str, skip: int) -> _Parsed:
+def _parse_records(layout: _Layout) -> _Parsed:
     """Record by record: a quoted value may span lines; where no record comes of it, its first line is malformed."""
+    lines = layout.lines
     quotes = lines.count(b'"')
     blank = lines.blank()
-    rows: list[list[str | None]] = []
+    rows: list[list[str]] = []
     at: list[int] = []
     malformed: list[BadRow] = []
-    line = skip
+    line = layout.skip
     while line < len(lines):
         if blank[line]:
             line += 1
             continue
         end = _record_end(quotes, line)
-        values = None if end is None else _values(lines, line, end, delimiter)
-        if end is not None and values is not None and len(values) == len(names):
-            rows.append([value or None for value in values])
+        values = None if end is None else _values(lines, line, end, layout.delimiter)
+        if end is None or values is None:
+            malformed.append(layout.open_quote(line + 1))
+            line += 1
+        elif len(values) != layout.width:
+            malformed.append(layout.wrong_width(line + 1))
+            line += 1
+        else:
+            rows.append([values[position] for position in layout.wanted])
             at.append(line + 1)
             line = end
-        else:
-            reason = _wrong_count(len(names)) if values else "malformed line: a quote is not closed"
-            malformed.append(BadRow(path, line + 1, reason, lines.excerpt(line)))
-            line += 1
-    arrays = [pa.array((row[i] for row in rows), type=pa.string()) for i in range(len(names))]
-    table = pa.table(arrays, names=_distinct(names))
-    return table, np.array(at, dtype=np.int64), malformed
+    columns = {
+        str(position): pa.array([row[i] or None for row in rows], type=pa.string())
+        for i, position in enumerate(layout.wanted)
+    }
+    return pa.table(columns), np.array(at, dtype=np.int64), malformed
 
 
 def _record_end(quotes: Int64, line: int) -> int | None:

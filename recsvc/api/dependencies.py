@@ -1,0 +1,31 @@
+"""What the resources are given: the parts of the running service, in one typed place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from recsvc.serving.models import ModelPool
+from recsvc.serving.recommender import Recommender
+from recsvc.settings import Settings
+from recsvc.store.connection import RedisConnection
+from recsvc.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Opened by the lifespan, closed by it."""
+
+    settings: Settings
+    telemetry: Telemetry
+    redis: RedisConnection
+    pool: ModelPool
+    recommender: Recommender
+
+
+def service_of(request: Request) -> Service:
+    """The service that answers this request."""
+    service = request.app.state.service
+    assert isinstance(service, Service)  # noqa: S101
+    return service

@@ -1,0 +1,69 @@
+"""For those who run the service: is it alive, can it answer, and how it fares."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from recsvc.api.auth import require
+from recsvc.api.dependencies import service_of
+from recsvc.api.errors import problem_responses
+from recsvc.api.schemas import Check, Health, Readiness
+from recsvc.serving.models import ModelPool
+from recsvc.store.connection import RedisConnection
+from recsvc.store.errors import StoreUnavailable
+from recsvc.store.persistence import persistence_report
+from recsvc.telemetry import METRICS_CONTENT_TYPE
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz", summary="The process answers")
+async def healthz() -> Health:
+    """Asks nobody else: a process that answers this need not be restarted."""
+    return Health(status="ok")
+
+
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Not ready"}},
+    summary="Requests can be answered",
+)
+async def readyz(request: Request, response: Response) -> Readiness:
+    """Ready with a model in use. Redis may be away: then answers are computed, and say `degraded`."""
+    service = service_of(request)
+    checks = {"model": _model_check(service.pool), "redis": await _redis_check(service.redis)}
+    ready = all(check.status != "failed" for check in checks.values())
+    response.status_code = 200 if ready else 503
+    return Readiness(status="ready" if ready else "not_ready", checks=checks)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **problem_responses(401, 403)},
+    dependencies=[Depends(require("read"))],
+    summary="Metrics in Prometheus' text format",
+)
+async def metrics(request: Request) -> Response:
+    """Of all worker processes together."""
+    return Response(service_of(request).telemetry.render(), media_type=METRICS_CONTENT_TYPE)
+
+
+def _model_check(pool: ModelPool) -> Check:
+    active, problem = pool.active, pool.problem
+    if active is None:
+        reason = "no model was promoted yet; run make train promote" if problem is None else problem.message
+        return Check(status="failed", detail=reason)
+    if problem is not None:
+        return Check(status="degraded", detail=f"{active.version} stays in use: {problem.message}")
+    return Check(status="ok", detail=f"{active.version} is in use")
+
+
+async def _redis_check(redis: RedisConnection) -> Check:
+    try:
+        weaker = await persistence_report(redis)
+    except StoreUnavailable:
+        # Its text names hosts and sockets, and this address needs no key.
+        return Check(status="degraded", detail="Redis does not answer; lists are computed for each request")
+    return Check(status="ok", detail="Redis answers", weaker_promises=weaker)

@@ -1,0 +1,62 @@
+"""The parameters that several resources share, and what a valid one is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, Field
+
+from recsvc.events.schema import MAX_ID_CHARACTERS, id_problem
+
+FIELDS: Final = ("title", "categories", "creator", "published_at")
+MAX_LIMIT: Final = 100
+DEFAULT_LIMIT: Final = 20
+MAX_CATEGORIES: Final = 20
+MAX_EXCLUDED: Final = 500
+
+
+def _checked_id(value: str) -> str:
+    problem = id_problem(value)
+    if problem is not None:
+        raise ValueError(f"{problem}; an id has 1-{MAX_ID_CHARACTERS} characters, no control characters")
+    return value
+
+
+def _checked_fields(values: list[str]) -> list[str]:
+    names = [name.strip() for value in values for name in value.split(",") if name.strip()]
+    unknown = next((name for name in names if name not in FIELDS), None)
+    if unknown is not None:
+        raise ValueError(f"no field {unknown[:64]!r}; there are {', '.join(FIELDS)}")
+    return names
+
+
+Id = Annotated[
+    str,
+    AfterValidator(_checked_id),
+    Field(description="1-128 characters, no control characters.", examples=["u0001"]),
+]
+UserIdPath = Annotated[Id, Path(description="Any id; an unknown one is a new user. Percent-encode `/`, `?`, `%`.")]
+ItemIdPath = Annotated[Id, Path(description="An item of the model. Percent-encode `/`, `?`, `%`.")]
+LimitQuery = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items wanted.")]
+CategoryQuery = Annotated[
+    list[Id], Query(max_length=MAX_CATEGORIES, description="Any of these categories; repeat the parameter.")
+]
+ExcludeQuery = Annotated[
+    list[Id], Query(max_length=MAX_EXCLUDED, description="Items that must not come; repeat the parameter.")
+]
+FieldsQuery = Annotated[
+    list[str],
+    Query(
+        description="Catalogue fields of each item: title, categories, creator, published_at. Commas or repeated.",
+        examples=[["title,creator"]],
+    ),
+    AfterValidator(_checked_fields),
+]
+CursorQuery = Annotated[str | None, Query(description="`next_cursor` of the page before, with the same categories.")]
+ModelQuery = Annotated[str | None, Query(description="A version of the registry instead of the champion.")]
+FieldsBody = Annotated[
+    list[str],
+    AfterValidator(_checked_fields),
+    Field(description="Catalogue fields of each item: title, categories, creator, published_at."),
+]

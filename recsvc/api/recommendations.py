@@ -1,0 +1,101 @@
+"""Recommendations for users, one by one and in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import ValidationError
+
+from recsvc.api import rendering
+from recsvc.api.auth import require
+from recsvc.api.dependencies import Service, service_of
+from recsvc.api.errors import problem_responses
+from recsvc.api.parameters import (
+    DEFAULT_LIMIT,
+    CategoryQuery,
+    CursorQuery,
+    ExcludeQuery,
+    FieldsQuery,
+    LimitQuery,
+    ModelQuery,
+    UserIdPath,
+)
+from recsvc.api.schemas import BatchAnswer, BatchElement, BatchRequest, ListFilters, Recommendations
+from recsvc.api.serving_errors import InvalidElement, api_error, document
+from recsvc.api.strict_json import StrictJSONRoute
+from recsvc.bundle.errors import BundleError
+from recsvc.serving.errors import ParameterInvalid
+from recsvc.serving.recommender import Filters
+
+router = APIRouter(tags=["recommendations"], route_class=StrictJSONRoute)
+
+
+@router.get(
+    "/v1/users/{user_id:path}/recommendations",
+    response_model=Recommendations,
+    response_model_exclude_unset=True,
+    responses=problem_responses(401, 403, 409, 422, 503),
+    dependencies=[Depends(require("read"))],
+    summary="What to show a user next",
+)
+async def recommend(
+    request: Request,
+    user_id: UserIdPath,
+    limit: LimitQuery = DEFAULT_LIMIT,
+    category: CategoryQuery = [],  # noqa: B006 - FastAPI copies defaults
+    exclude: ExcludeQuery = [],  # noqa: B006
+    fields: FieldsQuery = [],  # noqa: B006
+    cursor: CursorQuery = None,
+    model: ModelQuery = None,
+) -> Response:
+    """Items the user has not consumed, best first. An unknown user gets trending and popular items by category."""
+    filters = Filters(limit, tuple(category), tuple(exclude), cursor, model)
+    answer = await service_of(request).recommender.recommend(user_id, filters)
+    return rendering.json_response(rendering.recommendations(answer, fields))
+
+
+@router.post(
+    "/v1/recommendations:batch",
+    response_model=BatchAnswer,
+    responses=problem_responses(401, 403, 413, 415, 422, 503),
+    dependencies=[Depends(require("read"))],
+    summary="Recommendations for several users",
+)
+async def recommend_batch(request: Request, batch: BatchRequest) -> Response:
+    """One result per request, in their order. With `distinct`, earlier requests take their items first."""
+    service = service_of(request)
+    if batch.distinct:
+        results = await _one_after_the_other(service, batch.requests)
+    else:
+        numbered = enumerate(batch.requests)
+        results = await asyncio.gather(*(_element(service, raw, place, []) for place, raw in numbered))
+    return rendering.json_response({"results": list(results)})
+
+
+def filters_of(asked: ListFilters, placement: str) -> Filters:
+    """The filters of a body."""
+    return Filters(asked.limit, tuple(asked.category), tuple(asked.exclude), asked.cursor, asked.model, placement)
+
+
+async def _one_after_the_other(service: Service, requests: list[Any]) -> list[dict[str, Any]]:
+    taken: list[str] = []
+    results = []
+    for place, raw in enumerate(requests):
+        result = await _element(service, raw, place, taken)
+        taken += [item["id"] for item in result.get("items", ())]
+        results.append(result)
+    return results
+
+
+async def _element(service: Service, raw: Any, place: int, taken: list[str]) -> dict[str, Any]:
+    where = f"#/requests/{place}"
+    try:
+        asked = BatchElement.model_validate(raw)
+        answer = await service.recommender.recommend(asked.user_id, filters_of(asked, "batch"), taken)
+    except ValidationError as exc:
+        return {"problem": document(InvalidElement.of(exc, where))}
+    except (ParameterInvalid, BundleError) as exc:
+        return {"problem": document(api_error(exc, where))}
+    return rendering.recommendations(answer, asked.fields)

@@ -1,0 +1,83 @@
+"""`python -m tests.bench [part …]`: measures, prints the table, and leaves a JSON file under var/bench/."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from tests.bench.machine import describe_commit, describe_machine
+from tests.bench.measurement import Context, Measurement, Part
+from tests.bench.report import table, write_json
+
+_PARTS: Final = {
+    "pipeline": "pipeline",
+    "reading": "reading",
+    "start": "starting",
+    "fold-in": "folding",
+    "search": "searching",
+    "http": "answering",
+}
+"""Part → its module, imported when its turn comes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 1 when a part could not be run; a missed target is a figure, not a failure."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures beside their baselines.")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(_PARTS)}; all when none is named")
+    chosen = parser.parse_args(arguments).parts or list(_PARTS)
+    unknown = [name for name in chosen if name not in _PARTS]
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(_PARTS)}")
+    root = Path.cwd()
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    lines, failed = _run_parts(chosen)
+    report = root / "var" / "bench" / f"{started_at:%Y%m%dT%H%M%SZ}.json"
+    facts = {
+        "started_at": started_at.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - started, 1),
+        "machine": describe_machine(),
+        "code": describe_commit(root),
+        "parts": chosen,
+        "failed": failed,
+    }
+    write_json(report, lines, facts)
+    print(table(lines))
+    print(f"\n{facts['seconds']} s in all; everything, with each sample, is in {report.relative_to(root)}")
+    if failed:
+        print(f"could not be run: {', '.join(failed)} (the reasons stand above)", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _run_parts(names: Sequence[str]) -> tuple[list[Measurement], list[str]]:
+    lines: list[Measurement] = []
+    failed: list[str] = []
+    data_dir = Path(os.environ.get("RECSVC_DATA_DIR") or "data")
+    for name in names:
+        print(f"• {name} …", file=sys.stderr, flush=True)
+        # Short: the socket of the embedded Redis lies in it, and a socket's path has at most 107 bytes.
+        scratch = Path(tempfile.mkdtemp(prefix="recsvc-bench-"))
+        started = time.perf_counter()
+        try:
+            measure: Part = import_module(f"tests.bench.{_PARTS[name]}").measure
+            lines += measure(Context(data_dir, scratch))
+        except Exception:  # the other parts still run; the exit status tells
+            traceback.print_exc()
+            failed.append(name)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        print(f"  {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
+    return lines, failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The offline pipeline on MovieLens 1M against the two library calls at its heart."""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Final
+
+import faiss
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from recsvc.bundle.manifest import GateResult
+from tests.bench.measurement import Context, Measurement, of_samples, seconds_of
+from training.als import cores, exact_users
+from training.config import RunConfig, load_config
+from training.errors import DataMissing
+from training.matrix import build_matrix
+from training.plan import Places, Plan, Source
+from training.progress import Progress
+from training.run import Fit, check_trainable, fit_everything, publish
+
+_DATASET: Final = "movielens-1m-ncf"
+_REPETITIONS: Final = 5
+_NAME: Final = f"pipeline on {_DATASET}"
+_RATIO: Final = f"{_NAME} / bare fit + index"
+_PASSED: Final = GateResult(
+    champion=None,
+    metric="ndcg@10",
+    candidate_value=0.0,
+    champion_value=None,
+    tolerance=0.0,
+    passed=True,
+    message="not evaluated: a benchmark run",
+)
+
+
+@dataclass(slots=True)
+class Stages:
+    """Seconds by stage, in the order they came."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _last: float = field(default_factory=time.perf_counter)
+
+    def done(self, stage: str) -> None:
+        """The time since the last stage belongs to this one."""
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+
+def measure(context: Context) -> list[Measurement]:
+    """Wall time from the files to a published bundle, evaluation apart, as a ratio to the bare calls.
+
+    Both sides run in this process in alternating order, on the same matrix, with the same settings and threads.
+    """
+    config = _config()
+    plan = Plan(Source(_DATASET, context.data_dir), config)
+    places = Places(context.scratch / "models", context.scratch / "rejects")
+    runs: list[dict[str, float]] = []
+    bare: list[dict[str, float]] = []
+    try:
+        fit = _pipeline(plan, places).fit  # pages the files in and warms the libraries up; not counted
+    except DataMissing as exc:
+        return [Measurement(_RATIO, "×", target=1.5, missing=str(exc))]
+    matrix = fit.matrix.training
+    for repetition in range(_REPETITIONS):
+        for which in ("pipeline", "bare") if repetition % 2 == 0 else ("bare", "pipeline"):
+            gc.collect()
+            if which == "pipeline":
+                runs.append(_pipeline(plan, places).seconds)
+            else:
+                bare.append(_bare(matrix, config))
+    return _lines(runs, bare, matrix, _inside(plan, places, fit))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    fit: Fit
+    seconds: dict[str, float]
+
+
+def _config() -> RunConfig:
+    config = load_config(_DATASET, None)
+    return config.model_copy(update={"als": config.als.model_copy(update={"factors": 64, "iterations": 15})})
+
+
+def _pipeline(plan: Plan, places: Places) -> _Run:
+    quiet = Progress(quiet=True)
+    stages = Stages()
+    dataset = plan.source.read(plan.config, places.rejects_dir)
+    stages.done("read")
+    check_trainable(dataset, plan.config)
+    stages.done("check")
+    fit = fit_everything(dataset, plan.config, quiet)
+    stages.done("matrix and fit")
+    publish(plan, places, dataset, fit, None, None, _PASSED, quiet)
+    stages.done("index and bundle")
+    return _Run(fit, stages.seconds)
+
+
+def _bare(matrix: csr_matrix, config: RunConfig) -> dict[str, float]:
+    """What one would write by hand: implicit with BLAS on one thread, as its documentation asks, and a flat index."""
+    stages = Stages()
+    with threadpool_limits(limits=1, user_api="blas"):
+        model = AlternatingLeastSquares(
+            factors=config.als.factors,
+            regularization=config.als.regularization,
+            alpha=1.0,
+            iterations=config.als.iterations,
+            random_state=config.als.seed,
+            num_threads=cores(),
+        )
+        model.fit(matrix, show_progress=False)
+    stages.done("fit")
+    index = faiss.IndexFlatIP(config.als.factors)
+    index.add(np.ascontiguousarray(model.item_factors))
+    stages.done("index")
+    return stages.seconds
+
+
+def _inside(plan: Plan, places: Places, fit: Fit) -> dict[str, float]:
+    """Seconds of what the stages hide, each run once more by itself."""
+    config = plan.config
+    events = plan.source.read(config, places.rejects_dir).events
+    regularization = config.als.regularization
+    return {
+        "matrix": seconds_of(lambda: build_matrix(events, config.interactions.recipe(), fit.as_of)),
+        "exact user half-step": seconds_of(lambda: exact_users(fit.matrix.training, fit.factors.items, regularization)),
+    }
+
+
+def _lines(
+    runs: list[dict[str, float]], bare: list[dict[str, float]], matrix: csr_matrix, inside: dict[str, float]
+) -> list[Measurement]:
+    totals, bare_totals = [sum(run.values()) for run in runs], [sum(run.values()) for run in bare]
+    stages = {name: median(run[name] for run in runs) for name in runs[0]}
+    details: dict[str, Any] = {
+        "users": matrix.shape[0],
+        "items": matrix.shape[1],
+        "interactions": int(matrix.nnz),
+        "runs": runs,
+        "bare_runs": bare,
+        "stage_medians": stages,
+        "inside": inside,
+    }
+    ratios = [whole / part for whole, part in zip(totals, bare_totals, strict=True)]
+    ratio = Measurement(
+        _RATIO, "×", median(totals) / median(bare_totals), target=1.5, samples=ratios, notes=[_shown(stages, inside)]
+    )
+    return [
+        ratio,
+        of_samples(_NAME, "s", totals, details=details),
+        of_samples("bare implicit.fit + IndexFlatIP", "s", bare_totals),
+    ]
+
+
+def _shown(stages: dict[str, float], inside: dict[str, float]) -> str:
+    def listed(seconds: dict[str, float]) -> str:
+        return ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+
+    return f"{listed(stages)} (of which {listed(inside)})"

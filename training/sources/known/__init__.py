@@ -1,0 +1,1 @@
+"""Readers of published data sets, each for the files as their authors publish them."""
