@@ -114,7 +114,13 @@ def make_manifest(
 
 
 def publish_bundle(
-    models_dir: Path, *, seed: int = 0, version: str | None = None, passed: bool = True, has_time: bool = True, **sizes: int
+    models_dir: Path,
+    *,
+    seed: int = 0,
+    version: str | None = None,
+    passed: bool = True,
+    has_time: bool = True,
+    **sizes: int,
 ) -> str:
     """Writes a bundle into `models_dir` and returns its version."""
     contents = make_contents(seed=seed, has_time=has_time, **sizes)

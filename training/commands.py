@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsvc.bundle.errors import BundleError
-from recsvc.bundle.manifest import Manifest
+from recsvc.bundle.manifest import GateResult, Manifest
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.registry import Registry
 from training import run
@@ -183,7 +183,7 @@ def rollback(workspace: Workspace, options: Namespace) -> int:
     return 0
 
 
-def _verdict(workspace: Workspace, manifest: Manifest) -> run.GateResult:
+def _verdict(workspace: Workspace, manifest: Manifest) -> GateResult:
     champion = run.champion_manifest(workspace.registry, workspace.progress)
     if champion is not None and champion.version == manifest.version:
         return manifest.gate.model_copy(update={"passed": True, "message": f"{champion.version} is the champion"})

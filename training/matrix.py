@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix
 
 from recsvc.bundle.manifest import ConfidenceRecipe
@@ -95,9 +94,10 @@ def trending_scores(
     return np.maximum((short - long) / np.sqrt(long + prior), 0.0).astype(np.float32)
 
 
-def _daily_rate(events: Events, weights: Float64, as_of: float, half_life_days: float) -> npt.NDArray[np.float64]:
+def _daily_rate(events: Events, weights: Float64, as_of: float, half_life_days: float) -> Float64:
     decayed = weights * decay(events.timestamps, as_of, half_life_days)
     # ∫ 2^(−t/h) dt = h / ln 2, or less when the log is younger than that
     span = max((as_of - float(events.timestamps.min())) / SECONDS_PER_DAY, 1.0)
     days = half_life_days / np.log(2) * (1.0 - np.exp2(-span / half_life_days))
-    return np.bincount(events.items, weights=decayed, minlength=len(events.item_ids)) / days
+    rate: Float64 = np.bincount(events.items, weights=decayed, minlength=len(events.item_ids)) / days
+    return rate

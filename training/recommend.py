@@ -13,9 +13,9 @@ def recommended_lines(bundle: Bundle, user_id: str, limit: int) -> list[str]:
     """The user's best unseen items with titles and the reason; the most popular ones for an unknown user."""
     row = bundle.users.row_of(user_id)
     if row is None:
-        best = np.argsort(-bundle.popularity, kind="stable")[:limit]
+        popular = np.argsort(-bundle.popularity, kind="stable")[:limit]
         head = f"{user_id} is not in {bundle.version}: the most popular items"
-        return [head, *(_line(bundle, int(item), float(bundle.popularity[item]), "popular") for item in best)]
+        return [head, *(_line(bundle, int(item), float(bundle.popularity[item]), "popular") for item in popular)]
     items, confidence = bundle.interactions.of(UserRow(row))
     folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, bundle.manifest.objective.regularization)
     allowed = np.ones(len(bundle.items), dtype=bool)

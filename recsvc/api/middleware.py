@@ -140,13 +140,15 @@ class BodyLimitMiddleware:
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = 0
+        more = True
         started = False
 
         async def limited() -> Message:
-            nonlocal received
+            nonlocal received, more
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
+                more = message.get("more_body", False)
                 if received > self._limit:
                     raise _LimitPassed
             return message
@@ -160,7 +162,8 @@ class BodyLimitMiddleware:
             await self._app(scope, limited, watched)
         except _LimitPassed:
             if not started:
-                await _drain(receive)
+                if more:
+                    await _drain(receive)
                 await api_error_response(scope, PayloadTooLarge(self._limit))(scope, receive, send)
 
 

@@ -47,7 +47,7 @@ def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
             "id": bundle.items[row],
             "score": round(float(candidates.scores[position]), 6),
             "source": source.label,
-            "reason": _reason(bundle, source, candidates.reasons[position].tolist()),
+            "reason": _reason(bundle, source, candidates.reasons[position].tolist(), titled="title" in fields),
         }
         for field in fields:
             item[field] = _field(bundle, row, field)
@@ -55,9 +55,11 @@ def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
     return rendered
 
 
-def _reason(bundle: Bundle, source: Source, codes: list[int]) -> dict[str, Any]:
+def _reason(bundle: Bundle, source: Source, codes: list[int], *, titled: bool) -> dict[str, Any]:
     if source is Source.ALS:
-        return {"type": "because_of", "items": [bundle.items[row] for row in codes if row >= 0]}
+        rows = [ItemRow(row) for row in codes if row >= 0]
+        because = {"type": "because_of", "items": [bundle.items[row] for row in rows]}
+        return because | {"titles": [bundle.catalogue.title(row) for row in rows]} if titled else because
     category = bundle.catalogue.categories[codes[0]] if codes[0] >= 0 else None
     return {"type": source.label, "category": category}
 

@@ -122,6 +122,7 @@ class BecauseOf(BaseModel):
 
     type: Literal["because_of"]
     items: list[str]
+    titles: list[str | None] | None = Field(default=None, description="Of these items, where `fields` asks for titles.")
 
 
 class FromList(BaseModel):

@@ -43,7 +43,7 @@ class StringTable:
     def __init__(self, offsets: Int64, data: UInt8) -> None:
         self.offsets = offsets
         self.data = data
-        self._view = memoryview(data)
+        self._view = memoryview(data.data)
 
     @classmethod
     def of(cls, strings: Iterable[str]) -> StringTable:

@@ -49,10 +49,10 @@ def session_confidence(
     `item_rows` int32 (n,), `types` n event types, `values` float32 (n,) and `timestamps` float64 (n,) with NaN
     where there is none. Pairs that fade out are dropped.
     """
-    weights = np.array([recipe.event_weights.get(name, 0.0) for name in types])
+    weights: Float64 = np.array([recipe.event_weights.get(name, 0.0) for name in types], dtype=np.float64)
     valued = np.array([name in VALUED_TYPES for name in types], dtype=bool) & ~np.isnan(values)
     weights = np.where(valued, weights * values, weights) * decay(timestamps, as_of, recipe.half_life_days)
     rows, inverse = np.unique(item_rows, return_inverse=True)
-    summed = np.bincount(inverse, weights=weights, minlength=len(rows))
+    summed = np.bincount(inverse, weights=weights, minlength=len(rows)).astype(np.float64)
     confidence, kept = signed_confidence(summed, recipe)
     return rows[kept].astype(np.int32), confidence[kept]

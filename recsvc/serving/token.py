@@ -27,6 +27,7 @@ _HEAD: Final = struct.Struct("<I8s8s")
 _MAC_BYTES: Final = 16
 _DIGEST_BYTES: Final = 8
 _KEY_BYTES: Final = 32
+_MIN_KEY_BYTES: Final = 16
 _MAX_CHARACTERS: Final = 1_024
 
 
@@ -72,6 +73,15 @@ class TokenSigner:
         return any(hmac.compare_digest(_user_digest(key, user_id), token.user_digest) for key in self._keys)
 
 
+def parse_keys(text: str) -> tuple[bytes, ...]:
+    """The keys between white space or commas, the signing one first. Raises ValueError naming a key by its place."""
+    keys = tuple(key.encode("utf-8") for key in text.replace(",", " ").split())
+    short = next((place for place, key in enumerate(keys, start=1) if len(key) < _MIN_KEY_BYTES), None)
+    if short is not None:
+        raise ValueError(f"key {short} is shorter than {_MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32")
+    return keys
+
+
 def load_or_create_key(path: Path) -> bytes:
     """The key in `path`, made on first use with mode 0600; processes that race agree on one.
 
@@ -103,7 +113,7 @@ def _read_key(path: Path) -> bytes:
         key = bytes.fromhex(text.decode("ascii"))
     except ValueError as exc:
         raise ValueError(f"{path} does not hold a key in hexadecimal; remove it and a new one is made") from exc
-    if len(key) < _MAC_BYTES:
+    if len(key) < _MIN_KEY_BYTES:
         raise ValueError(f"{path} holds a key of {len(key)} bytes, too short; remove it and a new one is made")
     return key
 

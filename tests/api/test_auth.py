@@ -45,7 +45,6 @@ class TestRoutes:
             bearer("unknown-0123456789"),
             bearer(READER[:-1]),
             bearer(READER + "x"),
-            bearer(""),
             {"Authorization": READER},
             {"Authorization": f"Basic {READER}"},
             {"Authorization": "Bearer"},
@@ -85,6 +84,10 @@ class TestRoutes:
 class TestKeyring:
     def test_the_scheme_may_be_of_any_case_and_spaces_around_the_key_do_not_count(self) -> None:
         Keyring(parse_api_keys(KEYS)).authorise(f"bEARER   {READER} ", "read")
+
+    def test_an_empty_key_is_no_key(self) -> None:
+        with pytest.raises(Unauthorized, match="not of the form"):
+            Keyring(parse_api_keys(KEYS)).authorise("Bearer ", "read")
 
     def test_keys_of_the_file_count(self, tmp_path: Path) -> None:
         file = tmp_path / "keys"

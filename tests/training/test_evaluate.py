@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ class TestByActivity:
         found = evaluate(rankers_of(split), split, seed=0)
         groups = found.by_activity()
         assert sum(group.n_users for group in groups) == len(found.users)
-        assert all(a.upper < b.lower for a, b in zip(groups, groups[1:], strict=False))
+        assert all(a.upper < b.lower for a, b in pairwise(groups))
         weighted = sum(group.n_users * group.means["als"]["recall@20"] for group in groups) / len(found.users)
         assert weighted == pytest.approx(found.means()["als"]["recall@20"], rel=1e-5)
 

@@ -49,7 +49,9 @@ def test_a_pair_whose_weights_cancel_is_never_an_explicit_positive() -> None:
 
 
 def test_popularity_is_the_summed_positive_weight() -> None:
-    events = make_events([("a", "x", "like", 0, None), ("b", "x", "view", 0, None), ("b", "y", "not_interested", 0, None)])
+    events = make_events(
+        [("a", "x", "like", 0, None), ("b", "x", "view", 0, None), ("b", "y", "not_interested", 0, None)]
+    )
     assert build_matrix(events, RECIPE, START).popularity(0.5).tolist() == pytest.approx([3.0, 0.0])
 
 

@@ -1,0 +1,42 @@
+"""The one place that puts the app together."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from recsvc import __version__
+from recsvc.api import health, items, lists, models, recommendations, sessions, users
+from recsvc.api.auth import install_auth
+from recsvc.api.errors import install_error_handlers
+from recsvc.api.middleware import install_middleware
+from recsvc.api.serving_errors import install_serving_errors
+from recsvc.lifespan import lifespan_of
+from recsvc.settings import Settings
+from recsvc.telemetry import Telemetry
+from recsvc.web import pages
+
+_DESCRIPTION: Final = """\
+Personalised content recommendations. Lists are full, or `degraded` says why; an unknown user is a new user, never an
+error; what goes wrong is a problem document (RFC 9457), with JSON pointers to invalid input.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service as an ASGI app. Nothing is opened before its lifespan begins."""
+    telemetry = Telemetry()
+    app: FastAPI = FastAPIOffline(
+        title="recsvc",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan_of(settings, telemetry),
+    )
+    install_auth(app, settings)
+    install_error_handlers(app)
+    install_serving_errors(app)
+    install_middleware(app, settings, telemetry)
+    for resource in (recommendations, sessions, items, users, lists, models, health, pages):
+        app.include_router(resource.router)
+    return app

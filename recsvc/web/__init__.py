@@ -1,0 +1,1 @@
+"""What a browser loads: one page to look at recommendations with."""

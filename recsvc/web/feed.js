@@ -1,0 +1,101 @@
+"use strict";
+
+// Everything that comes from the service is put in with textContent: an id or a title is never markup.
+const at = (id) => document.getElementById(id);
+const NOTICES = {
+  cache: "The cache is away; this was computed just now.",
+  trending: "Nothing is known to be trending; popular items stand in.",
+  latest: "Publication dates are not known; popular items stand in.",
+  filters: "The filters leave fewer items than asked for.",
+  end_of_list: "This is the end of the list.",
+  fold_in: "The history could not be used in full.",
+  new_user: "Nothing is known of this user yet.",
+};
+let current = { user: "", cursor: null, turn: 0 };
+
+async function call(path) {
+  const key = at("key").value.trim();
+  const response = await fetch(path, key ? { headers: { Authorization: `Bearer ${key}` } } : {});
+  const body = await response.json();
+  if (response.status === 401 || response.status === 403) at("key-box").open = true;
+  if (!response.ok) throw new Error(body.detail || response.statusText);
+  return body;
+}
+
+function element(name, className, text) {
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function because(item) {
+  const reason = item.reason;
+  if (reason.type === "because_of") {
+    const named = reason.items.map((id, place) => (reason.titles && reason.titles[place]) || id);
+    return named.length ? `Because you watched ${named.join(" and ")}` : "Picked for you";
+  }
+  const what = { trending: "Trending", popular: "Popular", latest: "New" }[reason.type];
+  return reason.category ? `${what} in ${reason.category}` : what;
+}
+
+function card(item) {
+  const node = element("li", "card");
+  node.append(element("h2", "", item.title || item.id));
+  node.append(element("p", "", [item.creator, item.published_at && item.published_at.slice(0, 10)].filter(Boolean).join(" · ")));
+  const tags = element("div", "tags");
+  for (const category of item.categories || []) tags.append(element("span", "tag", category));
+  node.append(tags, element("p", "why", because(item)));
+  return node;
+}
+
+async function load(first) {
+  const turn = first ? ++current.turn : current.turn;
+  const query = new URLSearchParams({ limit: "24", fields: "title,categories,creator,published_at" });
+  if (!first && current.cursor) query.set("cursor", current.cursor);
+  at("more").disabled = true;
+  try {
+    const answer = await call(`/v1/users/${encodeURIComponent(current.user)}/recommendations?${query}`);
+    if (turn !== current.turn) return;
+    if (first) at("feed").replaceChildren();
+    at("feed").append(...answer.items.map(card));
+    current.cursor = answer.next_cursor;
+    at("more").hidden = !answer.next_cursor;
+    at("status").textContent = `${at("feed").children.length} items for ${answer.user_id} · model ${answer.model_version}`;
+    at("notice").textContent = answer.degraded.map((part) => NOTICES[part] || part).join(" ");
+    at("notice").hidden = answer.degraded.length === 0;
+  } catch (error) {
+    if (turn === current.turn) at("status").textContent = `No answer: ${error.message}`;
+  } finally {
+    at("more").disabled = false;
+  }
+}
+
+function show(user) {
+  if (!user) return;
+  current = { user, cursor: null, turn: current.turn };
+  at("user").value = user;
+  for (const chip of at("examples").children) chip.setAttribute("aria-pressed", String(chip.textContent === user));
+  load(true);
+}
+
+async function start() {
+  try {
+    const models = await call("/v1/models");
+    at("examples").replaceChildren();
+    for (const user of [...models.example_users, "somebody-new"]) {
+      const chip = element("button", "", user);
+      chip.type = "button";
+      chip.addEventListener("click", () => show(user));
+      at("examples").append(chip);
+    }
+    show(models.example_users[0] || "somebody-new");
+  } catch (error) {
+    at("status").textContent = `No answer: ${error.message}`;
+  }
+}
+
+at("who").addEventListener("submit", (event) => { event.preventDefault(); show(at("user").value.trim()); });
+at("more").addEventListener("click", () => load(false));
+at("key").addEventListener("change", start);
+start();
