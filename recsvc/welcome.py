@@ -48,7 +48,7 @@ def welcome_lines(url: str, bundle: Bundle, *, keys_needed: bool) -> list[str]:
         item = bundle.items[int(np.argmax(bundle.popularity))]
         similar = f"{url}/v1/items/{quote(item, safe='')}/similar?limit=5&fields=title"
         lines.append(f"  curl{key} {shlex.quote(similar)}")
-        body = json.dumps({"events": [{"type": "like", "item_id": item}], "limit": 5})
+        body = json.dumps({"events": [{"type": "like", "item_id": item}], "limit": 5, "fields": ["title"]})
         lines.append(
             f"  curl{key} {shlex.quote(f'{url}/v1/sessions/recommendations')}"
             f" -H 'Content-Type: application/json' -d {shlex.quote(body)}"

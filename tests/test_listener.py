@@ -23,7 +23,7 @@ def test_of_two_services_the_second_is_told_that_the_port_is_taken() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_an_address_of_another_machine_names_the_setting(host: str) -> None:
-    with pytest.raises(ListenRefused, match="not an address of this machine.*RECSVC_HOST"):
+    with pytest.raises(ListenRefused, match=r"not an address of this machine.*RECSVC_HOST"):
         listen(host, 0)
 
 

@@ -48,10 +48,10 @@ class TestLines:
     def test_a_traceback_is_kept(self) -> None:
         made = record("failed")
         try:
-            raise ZeroDivisionError("why")
+            _ = 1 // 0
         except ZeroDivisionError:
             made.exc_info = sys.exc_info()
-        assert "ZeroDivisionError: why" in json.loads(JsonFormatter().format(made))["traceback"]
+        assert "ZeroDivisionError" in json.loads(JsonFormatter().format(made))["traceback"]
 
     @pytest.mark.parametrize("formatter", [PlainFormatter(), JsonFormatter()])
     def test_secrets_are_redacted_wherever_they_come_from(self, formatter: logging.Formatter) -> None:

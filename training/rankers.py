@@ -166,31 +166,21 @@ def best(scores: Float32, k: int) -> Int32:
     `scores` float32 (m, n), -inf for what must not be recommended. Returns int32 (m, k), -1 where fewer are
     left.
     """
-    n = scores.shape[1]
-    ranked = np.full((len(scores), k), -1, dtype=np.int32)
-    width = min(k, n)
-    if not width or not len(scores):
+    n_rows, n_columns = scores.shape
+    ranked = np.full((n_rows, k), -1, dtype=np.int32)
+    width = min(k, n_columns)
+    if not width or not n_rows:
         return ranked
-    chosen = np.argpartition(scores, n - width, axis=1)[:, n - width :]
-    value = np.take_along_axis(scores, chosen, axis=1)
-    # Of the columns that tie with the last chosen, argpartition keeps any: those rows are sorted whole.
-    last = value.min(axis=1, keepdims=True)
-    ambiguous = np.flatnonzero(((scores >= last).sum(axis=1) > width) & np.isfinite(last[:, 0]))
-    for row in ambiguous:
-        chosen[row] = _best_of_ties(scores[row], float(last[row, 0]), width)
-    chosen.sort(axis=1)
-    value = np.take_along_axis(scores, chosen, axis=1)
-    order = np.argsort(-value, axis=1, kind="stable")
-    chosen = np.take_along_axis(chosen, order, axis=1)
-    value = np.take_along_axis(value, order, axis=1)
-    ranked[:, :width] = np.where(np.isneginf(value), -1, chosen)
+    # Partitioning values is vectorised and picks no side in a tie; argpartition is slow where many are -inf.
+    last = np.partition(scores, n_columns - width, axis=1)[:, n_columns - width]
+    rows, columns = np.nonzero((scores >= last[:, None]) & (scores > -np.inf))
+    order = np.lexsort((columns, -scores[rows, columns], rows))
+    rows, columns = rows[order], columns[order]
+    n_found = np.bincount(rows, minlength=n_rows)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(n_found) - n_found, n_found)
+    kept = place < width
+    ranked[rows[kept], place[kept]] = columns[kept]
     return ranked
-
-
-def _best_of_ties(scores: Float32, last: float, width: int) -> Int32:
-    above = np.flatnonzero(scores > last)
-    tied = np.flatnonzero(scores == last)[: width - len(above)]
-    return np.concatenate((above, tied)).astype(np.int32)
 
 
 def _without_seen(scores: Float32, seen: csr_matrix, users: Int32) -> Float32:

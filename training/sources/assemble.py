@@ -24,4 +24,3 @@ def assemble(name: str, fingerprint: str, checked: Checked, records: Sequence[It
         values=checked.values,
     )
     return Dataset(name, fingerprint, events, item_columns(item_ids, records), checked.rejects)
-

@@ -66,7 +66,9 @@ def read_catalogue(path: Path) -> list[ItemRecord]:
     }
     reader = readers.get(kind_of(path))
     if reader is None:
-        raise DataInvalid(f"{path}: a catalogue is .csv, .jsonl (either may end in .gz) or .parquet; rename or convert it")
+        raise DataInvalid(
+            f"{path}: a catalogue is .csv, .jsonl (either may end in .gz) or .parquet; rename or convert it"
+        )
     unit = "row" if kind_of(path) == "parquet" else "line"
     first_line: dict[str, int] = {}
     records: list[ItemRecord] = []

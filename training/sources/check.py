@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from recsvc.bundle.types import Bool, Int32, Int64
 from recsvc.events.schema import EVENT_TYPES, MAX_ID_CHARACTERS, TYPE_CODES, id_problem
@@ -155,9 +154,9 @@ def _check_values(table: RawTable, faults: _Faults) -> npt.NDArray[np.float32]:
     column = table.columns["value"]
     missing = column.is_null().to_numpy()
     if not pa.types.is_floating(column.type):
-        column = query(
-            "SELECT try_cast(v AS DOUBLE) AS number FROM given", given=pa.table({"v": column})
-        ).column("number")
+        column = query("SELECT try_cast(v AS DOUBLE) AS number FROM given", given=pa.table({"v": column})).column(
+            "number"
+        )
         faults.mark(column.is_null().to_numpy() & ~missing, _VALUE_UNREADABLE)
     numbers = column.fill_null(0.0).to_numpy()
     # What float32 cannot hold would become infinite.
@@ -214,8 +213,8 @@ def _stop_message(
     unit = table.parts[0].unit
     limit = f"more than the {max_share:.2%} allowed" if kept else "and no event is left"
     return (
-        f"{table.name}: {len(refused)} of {total} rows ({len(refused) / total:.2%}) cannot be used, {limit}. The first: "
-        f"{first.path}, {unit} {first.line}: {first.reason} ({first.excerpt!r}). Remedy: {_remedy(first.reason)}. "
+        f"{table.name}: {len(refused)} of {total} rows ({len(refused) / total:.2%}) cannot be used, {limit}. "
+        f"The first: {first.path}, {unit} {first.line}: {first.reason} ({first.excerpt!r}). Remedy: {_remedy(first.reason)}. "
         f"All of them are listed in {rejects_path}; max_reject_share sets the limit"
     )
 

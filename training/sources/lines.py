@@ -44,7 +44,8 @@ class Lines:
         lengths = np.diff(self.starts)
         text = np.frombuffer(self.data, dtype=np.uint8)
         first = text[np.minimum(self.starts[:-1], len(text) - 1)]
-        return (lengths == 0) | ((lengths == 1) & (first == ord("\n"))) | ((lengths == 2) & (first == ord("\r")))
+        blank: Bool = (lengths == 0) | ((lengths == 1) & (first == ord("\n"))) | ((lengths == 2) & (first == ord("\r")))
+        return blank
 
     def count(self, byte: bytes) -> Int64:
         """How many times the byte is on each line; int64 (n_lines,)."""

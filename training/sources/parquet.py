@@ -28,9 +28,7 @@ def read_parquet_events(path: Path, columns: dict[str, str]) -> RawEvents:
 
     def excerpts(rows: Int64) -> list[str]:
         taken = pa.table(converted).take(pa.array(rows)).to_pylist()
-        return [
-            ", ".join(f"{k}={v}" for k, v in row.items() if v is not None)[:EXCERPT_CHARACTERS] for row in taken
-        ]
+        return [", ".join(f"{k}={v}" for k, v in row.items() if v is not None)[:EXCERPT_CHARACTERS] for row in taken]
 
     return RawEvents(path, "row", converted, table.num_rows, None, [], excerpts)
 

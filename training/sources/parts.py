@@ -23,7 +23,8 @@ _READERS: Final[dict[str, Callable[[Path, dict[str, str]], RawEvents]]] = {
 def read_parts(path: Path, columns: dict[str, str]) -> tuple[RawTable, list[Path]]:
     """The events of a file, or of every file below a folder in the order of their paths, and those files.
 
-    `columns` maps our field to the files' column. Raises `DataMissing`, or `DataInvalid` for a file that cannot be read.
+    `columns` maps our field to the files' column. Raises `DataMissing`, or `DataInvalid` for an
+    unreadable file.
     """
     files = event_parts(path) if path.is_dir() else [path]
     return concatenate(str(path), [_read_part(file, columns) for file in files]), files

@@ -72,16 +72,12 @@ class RawTable:
         """The rows (ascending) as `BadRow`, reasons[i] being that of rows[i]."""
         found: list[BadRow] = []
         bounds = np.searchsorted(rows, self.starts)
-        for part, start, low, high in zip(
-            self.parts, self.starts, bounds.tolist(), bounds[1:].tolist(), strict=False
-        ):
+        for part, start, low, high in zip(self.parts, self.starts, bounds.tolist(), bounds[1:].tolist(), strict=False):
             local = rows[low:high] - start
             lines = local + 1 if part.lines is None else part.lines[local]
             found.extend(
                 BadRow(part.path, line, reason, excerpt)
-                for line, reason, excerpt in zip(
-                    lines.tolist(), reasons[low:high], part.excerpts(local), strict=True
-                )
+                for line, reason, excerpt in zip(lines.tolist(), reasons[low:high], part.excerpts(local), strict=True)
             )
         return found
 

@@ -83,7 +83,8 @@ def _read_text(column: Any, missing: Bool) -> Times:
     moment = f"regexp_full_match(t, '{_CLOCK}{_OFFSET}')"
     parsed = query(
         f"""
-        SELECT number, CASE WHEN number IS NULL AND {moment} THEN epoch(try_cast(upper(t) AS TIMESTAMPTZ)) END AS moment,
+        SELECT number,
+               CASE WHEN number IS NULL AND {moment} THEN epoch(try_cast(upper(t) AS TIMESTAMPTZ)) END AS moment,
                number IS NULL AND NOT {moment} AND regexp_full_match(t, '{_CLOCK}') AS no_offset
         FROM (SELECT t, try_cast(t AS DOUBLE) AS number FROM times)
         """,  # noqa: S608

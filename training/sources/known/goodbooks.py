@@ -25,12 +25,15 @@ from training.sources.request import Request
 GOODBOOKS: Final = Publication("goodbooks", "goodbooks-10k", "https://github.com/zygmuntz/goodbooks-10k")
 BEST_RATING: Final = 5.0
 CATEGORIES_PER_BOOK: Final = 3
-GENRES: Final = frozenset(
-    "fantasy science-fiction mystery thriller romance horror crime historical-fiction contemporary young-adult "
-    "children classics poetry plays short-stories graphic-novels manga comics biography memoir history philosophy "
-    "psychology science religion politics business self-help travel food art humor paranormal dystopian adventure "
-    "urban-fantasy chick-lit literary-fiction true-crime spirituality war vampires sports music".split()
-)
+GENRES: Final = frozenset({
+    "fantasy", "science-fiction", "mystery", "thriller", "romance", "horror", "crime",
+    "historical-fiction", "contemporary", "young-adult", "children", "classics", "poetry", "plays",
+    "short-stories", "graphic-novels", "manga", "comics", "biography", "memoir", "history",
+    "philosophy", "psychology", "science", "religion", "politics", "business", "self-help",
+    "travel", "food", "art", "humor", "paranormal", "dystopian", "adventure",
+    "urban-fantasy", "chick-lit", "literary-fiction", "true-crime", "spirituality", "war", "vampires",
+    "sports", "music",
+})  # fmt: skip
 """Tags that are genres; most of the others are shelves ("to-read", "owned-books")."""
 
 

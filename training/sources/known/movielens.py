@@ -28,8 +28,8 @@ BEST_RATING: Final = 5.0
 PARTIAL_1M: Final = "ratings_users_1-2999.dat"
 _HEADER: Final = ["user_id", "item_id", "value", "timestamp"]
 _GENRES_100K: Final = (
-    ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy")
-    + ("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western")
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
 )  # fmt: skip
 _YEAR: Final = re.compile(r"\((\d{4})\)\s*$")
 
