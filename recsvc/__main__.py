@@ -50,6 +50,10 @@ class _Supervisor(Multiprocess):
         for listener in self.sockets:
             listener.close()
 
+    def handle_hup(self) -> None:
+        """The terminal was closed: that ends the service, as it does with one worker."""
+        self.handle_term()
+
 
 def main() -> NoReturn:
     """The command: exits with 0 after Ctrl-C or SIGTERM, 2 when it cannot start as configured, 3 when it failed to."""
@@ -139,9 +143,14 @@ def _run(settings: Settings, listener: socket.socket) -> int:
     # uvicorn repeats the signal that ended it, which would end us before Redis is stopped.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _already_leaving)
+    signal.signal(signal.SIGHUP, _end_as_by_sigterm)
     server = uvicorn.Server(config)
     server.run(sockets=[listener])
     return 0 if server.started else START_FAILED
+
+
+def _end_as_by_sigterm(_number: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _already_leaving(_number: int, _frame: FrameType | None) -> None:

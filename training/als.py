@@ -48,7 +48,11 @@ def fit_als(confidence: csr_matrix, config: AlsConfig, *, progress: str | None =
             num_threads=cores(),
         )
         with tqdm(
-            total=config.iterations, desc=progress, disable=True if progress is None else None, unit="iteration", leave=False
+            total=config.iterations,
+            desc=progress,
+            disable=True if progress is None else None,
+            unit="iteration",
+            leave=False,
         ) as bar:
             try:
                 model.fit(confidence, show_progress=False, callback=lambda *_: bar.update())

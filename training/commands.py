@@ -79,7 +79,9 @@ def ensure(workspace: Workspace, options: Namespace) -> int:
         except BundleError as exc:
             print(f"the champion cannot be used ({exc}); training a new one")
         else:
-            print(f"champion {champion} is there: nothing to train")
+            trained_on = workspace.registry.manifest(champion).data.name
+            print(f"champion {champion} (trained on {trained_on}) is there: nothing to train")
+            print(f"to train on other data: make retrain {_source_words(options)}")
             return 0
     return retrain(workspace, options)
 
@@ -178,7 +180,9 @@ def promote(workspace: Workspace, options: Namespace) -> int:
 
 
 def rollback(workspace: Workspace, options: Namespace) -> int:
-    """Returns to the champion before the latest promotion."""
+    """Returns to the champion before the latest promotion, once its bundle is found whole."""
+    target = workspace.registry.rollback_target()
+    open_bundle(workspace.registry.path(target), _receipts(workspace), full=True)
     print(f"champion: {workspace.registry.rollback()}\na running service takes it up by itself")
     return 0
 
@@ -198,10 +202,10 @@ def _verdict(workspace: Workspace, manifest: Manifest) -> GateResult:
 
 def _plan(workspace: Workspace, options: Namespace) -> Plan:
     source = Source(
-        name=options.data or options.dataset,
+        name=_source_name(options),
         data_dir=workspace.data_dir,
         columns=options.columns,
-        catalogue=options.catalogue,
+        catalogue=options.catalogue.resolve() if options.catalogue else None,
     )
     return Plan(source, load_config(source.name, options.config))
 
@@ -209,12 +213,17 @@ def _plan(workspace: Workspace, options: Namespace) -> Plan:
 def _version(workspace: Workspace, options: Namespace) -> Manifest:
     if options.version:
         return workspace.registry.manifest(options.version)
-    name = options.data or options.dataset
+    name = _source_name(options)
     for version in workspace.registry.versions():
         manifest = workspace.registry.manifest(version)
         if manifest.recipe["source"]["name"] == name:
             return manifest
     raise DataInvalid(f"no version was trained on {name} yet; next: make train {_source_words(options)}")
+
+
+def _source_name(options: Namespace) -> str:
+    # Absolute, so that the recorded recipe finds its file again from any directory.
+    return str(Path(options.data).resolve()) if options.data else str(options.dataset)
 
 
 def _show(workspace: Workspace, trained: run.Trained) -> None:

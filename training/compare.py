@@ -90,7 +90,7 @@ def gate(
     """
     _check(f"the candidate's {metric}", candidate)
     if champion is None or champion_values is None:
-        message = f"passed: there is no champion to compare {metric} {_mean(candidate):.4f} with"
+        message = f"passed: there is no champion yet to compare with ({metric} {_mean(candidate):.4f})"
         return _result(candidate, None, None, metric, tolerance, True, message)
     _check(f"{metric} of the champion {champion}", champion_values)
     if len(candidate) != len(champion_values):

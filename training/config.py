@@ -103,12 +103,8 @@ def load_config(dataset: str, override: Path | None) -> RunConfig:
 
     Raises ConfigInvalid naming the file and the setting.
     """
-    preset = _HERE / "presets" / f"{dataset}.toml"
-    layers = [
-        _HERE / "default.toml",
-        *([preset] if preset.is_file() else []),
-        *([override] if override else []),
-    ]
+    presets = [path for path in (_HERE / "presets").glob("*.toml") if path.stem == dataset]
+    layers = [_HERE / "default.toml", *presets, *([override] if override else [])]
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = _overlay(merged, _read(layer))

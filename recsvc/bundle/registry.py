@@ -73,6 +73,10 @@ class Registry:
                 self._record("promote", version, previous)
                 self._write_champion(version)
 
+    def rollback_target(self) -> str:
+        """The version that `rollback` would return to. Raises NothingToRollBackTo."""
+        return self._before_latest_promotion()
+
     def rollback(self) -> str:
         """Makes the champion before the latest promotion champion again; returns its version.
 

@@ -113,20 +113,18 @@ class ModelPool:
             return opened
 
     async def rollback(self) -> ServedModel:
-        """Returns to the champion before; the registry is put back when that one cannot be opened.
+        """Returns to the champion before, once its bundle is verified and open.
 
         Raises NothingToRollBackTo, BundleCorrupt, FormatUnsupported; then nothing changed.
         """
         async with self._changing:
-            before = await asyncio.to_thread(self.registry.champion)
-            target = await asyncio.to_thread(self.registry.rollback)
+            target = await asyncio.to_thread(self.registry.rollback_target)
             try:
                 opened = await self._open(target, full=True)
             except BundleError:
                 self._telemetry.activations.labels("refused").inc()
-                if before is not None:
-                    await asyncio.to_thread(self.registry.promote, before)
                 raise
+            await asyncio.to_thread(self.registry.rollback)
             self._swap(opened)
             return opened
 

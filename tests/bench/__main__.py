@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from tests.bench.machine import describe_commit, describe_machine
+from tests.bench.machine import busy_share, describe_commit, describe_machine
 from tests.bench.measurement import Context, Measurement, Part
 from tests.bench.report import table, write_json
 
@@ -29,6 +29,9 @@ _PARTS: Final = {
 }
 """Part → its module, imported when its turn comes."""
 
+_BUSY: Final = 0.1
+"""More than this share of the machine in other hands makes the figures doubtful."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 1 when a part could not be run; a missed target is a figure, not a failure."""
@@ -40,12 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(_PARTS)}")
     root = Path.cwd()
     started_at, started = datetime.now(UTC), time.perf_counter()
+    busy = [busy_share()]
     lines, failed = _run_parts(chosen)
+    busy.append(busy_share())
     report = root / "var" / "bench" / f"{started_at:%Y%m%dT%H%M%SZ}.json"
     facts = {
         "started_at": started_at.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - started, 1),
         "machine": describe_machine(),
+        "busy_before_and_after": busy,
         "code": describe_commit(root),
         "parts": chosen,
         "failed": failed,
@@ -53,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_json(report, lines, facts)
     print(table(lines))
     print(f"\n{facts['seconds']} s in all; everything, with each sample, is in {report.relative_to(root)}")
+    if max(busy) > _BUSY:
+        print(f"mind: other processes used {max(busy):.0%} of this machine; measure again when it is quiet")
     if failed:
         print(f"could not be run: {', '.join(failed)} (the reasons stand above)", file=sys.stderr)
     return 1 if failed else 0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Final
+
+import psutil
 
 _LIBRARIES: Final = ("duckdb", "faiss-cpu", "fastapi", "implicit", "numpy", "pyarrow", "redis", "scipy", "uvicorn")
 
@@ -22,6 +25,16 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: installed_version(name) for name in _LIBRARIES},
     }
+
+
+def busy_share(seconds: float = 1.0) -> float:
+    """The share of this machine's processor time that others use, 0 to 1, observed while this process sleeps.
+
+    On a busy machine wall times and their ratios say little: threads that wait for each other wait for a stranger.
+    """
+    psutil.cpu_percent()
+    time.sleep(seconds)
+    return psutil.cpu_percent() / 100
 
 
 def describe_commit(root: Path) -> dict[str, Any]:

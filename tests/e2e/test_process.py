@@ -105,7 +105,7 @@ class TestRunning:
 
 class TestEnd:
     @pytest.mark.parametrize("workers", [1, 2])
-    @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "Ctrl-C"])
+    @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "SIGHUP", "Ctrl-C"])
     def test_it_ends_with_status_0_and_leaves_no_process(
         self, models_dir: Path, tmp_path: Path, workers: int, how: str
     ) -> None:

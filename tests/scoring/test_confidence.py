@@ -21,9 +21,7 @@ NOW = 1_700_000_000.0
 def _session(*events: tuple[int, str, float, float]):
     rows, types, values, ages = zip(*events, strict=True)
     times = NOW - np.array(ages) * SECONDS_PER_DAY
-    return session_confidence(
-        RECIPE, np.array(rows, np.int32), types, np.array(values, np.float32), times, NOW
-    )
+    return session_confidence(RECIPE, np.array(rows, np.int32), types, np.array(values, np.float32), times, NOW)
 
 
 def test_an_event_one_half_life_old_counts_half() -> None:

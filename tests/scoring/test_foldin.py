@@ -38,9 +38,7 @@ def test_a_faded_pair_changes_nothing() -> None:
     items, rows, confidence = _problem(3)
     gram = items.astype(np.float64).T @ items.astype(np.float64)
     other = np.setdiff1d(np.arange(len(items)), rows)[:1].astype(np.int32)
-    with_faded = fold_in(
-        gram, items, np.append(rows, other), np.append(confidence, np.float32(-1.0)), 1.0
-    )
+    with_faded = fold_in(gram, items, np.append(rows, other), np.append(confidence, np.float32(-1.0)), 1.0)
     np.testing.assert_array_equal(with_faded.vector, fold_in(gram, items, rows, confidence, 1.0).vector)
 
 

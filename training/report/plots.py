@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from recsvc.bundle.types import Float32, Float64, Int64
 from training.evaluate import ActivityGroup
@@ -92,6 +92,7 @@ def popularity_curve(popularity: Float32) -> str:
             # Powers of ten would be set as mathematics, which is switched off.
             axes.xaxis.set_major_formatter("{x:,g}")
             axes.yaxis.set_major_formatter("{x:,g}")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
             axes.minorticks_off()
         axes.set_xlabel("rank of the item")
         axes.set_ylabel("positive training weight")

@@ -13,7 +13,7 @@ from training.sample.feed import Impressions
 from training.sample.world import DAY_SECONDS, Items, Users
 
 POSITION_DECAY: Final = 0.12
-PLAY_BIAS: Final = -2.4
+PLAY_BIAS: Final = -2.2
 COMPLETION_SLOPE: Final = 0.6
 COMPLETION_BIAS: Final = -0.6
 COMPLETION_CONCENTRATION: Final = 4.0

@@ -26,7 +26,7 @@ INTEREST_CHANGES: Final = 0.35
 PRESENT_AT_START: Final = 0.4
 PUBLISHED_BEFORE: Final = 0.45
 BACKLOG_DAYS: Final = 180.0
-LIFETIME_DAYS: Final = 60.0
+LIFETIME_DAYS: Final = 100.0
 
 IntArray = npt.NDArray[np.int64]
 
@@ -80,7 +80,8 @@ class Users:
 def topic_shares(rng: np.random.Generator) -> Float64:
     """How large a part of the community each topic is; sums to 1."""
     shares: Float64 = rng.permutation(np.arange(1, len(TOPICS) + 1) ** -TOPIC_SKEW)
-    return shares / shares.sum()
+    shares /= shares.sum()
+    return shares
 
 
 def make_items(rng: np.random.Generator, n_items: int, days: int, shares: Float64) -> Items:

@@ -214,8 +214,8 @@ def _stop_message(
     limit = f"more than the {max_share:.2%} allowed" if kept else "and no event is left"
     return (
         f"{table.name}: {len(refused)} of {total} rows ({len(refused) / total:.2%}) cannot be used, {limit}. "
-        f"The first: {first.path}, {unit} {first.line}: {first.reason} ({first.excerpt!r}). Remedy: {_remedy(first.reason)}. "
-        f"All of them are listed in {rejects_path}; max_reject_share sets the limit"
+        f"The first: {first.path}, {unit} {first.line}: {first.reason} ({first.excerpt!r}). "
+        f"Remedy: {_remedy(first.reason)}. All of them are listed in {rejects_path}; max_reject_share sets the limit"
     )
 
 

@@ -79,7 +79,7 @@ def read_bytes(path: Path) -> bytes:
         ) from exc
     except OSError as exc:
         raise DataMissing(f"{path}: cannot be opened ({exc.strerror or exc}); check the path and its rights") from exc
-    if not content.strip():
+    if not content or content.isspace():
         raise DataInvalid(f"{path}: the file is empty; export it again, with at least one event")
     return content
 

@@ -121,7 +121,7 @@ def concatenate(name: str, parts: list[RawEvents]) -> RawTable:
         if column.null_count < len(column) or ours in REQUIRED:
             columns[ours] = column
         else:
-            logging.getLogger(__name__).warning("%s: the column for %s is empty and left out", name, ours)
+            logging.getLogger(__name__).warning("%s: no row has a %s; the column is left out", name, ours)
     starts = np.cumsum([0, *(part.count for part in parts)], dtype=np.int64)
     return RawTable(name, columns, parts, starts)
 
