@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from recsvc.bundle.manifest import ConfidenceRecipe
-from recsvc.scoring.confidence import session_confidence
 from recsvc.events.schema import EVENT_TYPES
-from training.matrix import build_matrix, trending_scores
+from recsvc.scoring.confidence import session_confidence
 from tests.training.events import DAY, START, make_events
+from training.matrix import build_matrix, trending_scores
 
 RECIPE = ConfidenceRecipe(
     event_weights={"view": 1.0, "like": 2.0, "skip": -0.5, "not_interested": -4.0, "impression": 0.0},
