@@ -18,7 +18,7 @@ from urllib.parse import quote
 from recsvc.store.child_process import bind_to_parent
 from recsvc.store.directory_lock import DirectoryLock
 from recsvc.store.errors import EmbeddedRedisFailed
-from recsvc.store.server_binary import find_redis_server
+from recsvc.store.server_binary import find_redis_server, version_of
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ class EmbeddedRedis:
         self._lock = DirectoryLock(self._directory / "lock", patience_seconds=_DYING_OWNER_SECONDS)
         try:
             self._directory.chmod(0o700)
+            self._refuse_older_server()
             self._choose_socket()
             self._thread.start()
             self._wait_for_first_start()
@@ -102,6 +103,16 @@ class EmbeddedRedis:
     ) -> None:
         """Stops."""
         self.stop()
+
+    def _refuse_older_server(self) -> None:
+        # Redis 7 moved the append-only file into a directory. An older one would not look there, start empty, and
+        # so forget what was acknowledged.
+        version = version_of(self._binary)
+        if (self._directory / "appendonlydir").exists() and (version is None or version < (7, 0)):
+            raise EmbeddedRedisFailed(
+                f"the data in {self._directory} was written by Redis 7 or later, which {self._binary} is not; "
+                "put a redis-server of version 7 on the PATH, or set RECSVC_STATE_DIR to another directory"
+            )
 
     def _choose_socket(self) -> None:
         if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES:

@@ -23,7 +23,7 @@ def find_redis_server() -> Path:
     """
     refused: list[str] = []
     for candidate in _candidates():
-        version = _version(candidate)
+        version = version_of(candidate)
         if version is None:
             refused.append(f"{candidate} does not run")
         elif version < OLDEST:
@@ -47,7 +47,8 @@ def _candidates() -> list[Path]:
     return [candidate for candidate in candidates if os.access(candidate, os.X_OK)]
 
 
-def _version(binary: Path) -> tuple[int, int] | None:
+def version_of(binary: Path) -> tuple[int, int] | None:
+    """The release of a redis-server as (major, minor), or None when it does not run or does not say."""
     try:
         said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from tests.bench.machine import busy_share, describe_commit, describe_machine
+from tests.bench.machine import Neighbours, describe_commit, describe_machine
 from tests.bench.measurement import Context, Measurement, Part
 from tests.bench.report import table, write_json
 
@@ -29,7 +29,7 @@ _PARTS: Final = {
 }
 """Part → its module, imported when its turn comes."""
 
-_BUSY: Final = 0.1
+_BUSY: Final = 0.05
 """More than this share of the machine in other hands makes the figures doubtful."""
 
 
@@ -43,15 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(_PARTS)}")
     root = Path.cwd()
     started_at, started = datetime.now(UTC), time.perf_counter()
-    busy = [busy_share()]
-    lines, failed = _run_parts(chosen)
-    busy.append(busy_share())
+    lines, failed, others = _run_parts(chosen)
     report = root / "var" / "bench" / f"{started_at:%Y%m%dT%H%M%SZ}.json"
     facts = {
         "started_at": started_at.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - started, 1),
         "machine": describe_machine(),
-        "busy_before_and_after": busy,
+        "share_of_other_processes": others,
         "code": describe_commit(root),
         "parts": chosen,
         "failed": failed,
@@ -59,22 +57,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_json(report, lines, facts)
     print(table(lines))
     print(f"\n{facts['seconds']} s in all; everything, with each sample, is in {report.relative_to(root)}")
-    if max(busy) > _BUSY:
-        print(f"mind: other processes used {max(busy):.0%} of this machine; measure again when it is quiet")
+    for name, share in others.items():
+        if share > _BUSY:
+            print(f"mind: other processes used {share:.0%} of this machine during {name}; measure that again")
     if failed:
         print(f"could not be run: {', '.join(failed)} (the reasons stand above)", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _run_parts(names: Sequence[str]) -> tuple[list[Measurement], list[str]]:
+def _run_parts(names: Sequence[str]) -> tuple[list[Measurement], list[str], dict[str, float]]:
     lines: list[Measurement] = []
     failed: list[str] = []
+    others: dict[str, float] = {}
     data_dir = Path(os.environ.get("RECSVC_DATA_DIR") or "data")
     for name in names:
         print(f"• {name} …", file=sys.stderr, flush=True)
         # Short: the socket of the embedded Redis lies in it, and a socket's path has at most 107 bytes.
         scratch = Path(tempfile.mkdtemp(prefix="recsvc-bench-"))
-        started = time.perf_counter()
+        started, neighbours = time.perf_counter(), Neighbours()
         try:
             measure: Part = import_module(f"tests.bench.{_PARTS[name]}").measure
             lines += measure(Context(data_dir, scratch))
@@ -83,8 +83,9 @@ def _run_parts(names: Sequence[str]) -> tuple[list[Measurement], list[str]]:
             failed.append(name)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        others[name] = round(neighbours.share(), 3)
         print(f"  {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
-    return lines, failed
+    return lines, failed, others
 
 
 if __name__ == "__main__":

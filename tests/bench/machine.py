@@ -27,14 +27,34 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def busy_share(seconds: float = 1.0) -> float:
-    """The share of this machine's processor time that others use, 0 to 1, observed while this process sleeps.
+class Neighbours:
+    """What other processes took of this machine's processors since this was made.
 
     On a busy machine wall times and their ratios say little: threads that wait for each other wait for a stranger.
     """
-    psutil.cpu_percent()
-    time.sleep(seconds)
-    return psutil.cpu_percent() / 100
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._busy = _busy_seconds()
+        self._own = _own_seconds()
+
+    def share(self) -> float:
+        """0 to 1. Our own children count as ours once they have ended."""
+        available = (time.perf_counter() - self._started) * (psutil.cpu_count() or 1)
+        others = (_busy_seconds() - self._busy) - (_own_seconds() - self._own)
+        return min(1.0, max(0.0, others / available))
+
+
+def _busy_seconds() -> float:
+    spent = psutil.cpu_times()
+    waiting = spent.idle + getattr(spent, "iowait", 0.0)
+    # Linux counts a guest's time in user time too.
+    return float(sum(spent) - waiting - getattr(spent, "guest", 0.0) - getattr(spent, "guest_nice", 0.0))
+
+
+def _own_seconds() -> float:
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def describe_commit(root: Path) -> dict[str, Any]:

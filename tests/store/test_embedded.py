@@ -153,13 +153,28 @@ class TestRefusals:
     def test_a_server_that_cannot_start_says_why_with_the_end_of_its_log(self, tmp_path: Path) -> None:
         with EmbeddedRedis(tmp_path) as redis:
             writing(redis.url, "k", "v")
-        (tmp_path / "redis" / "appendonly.aof").write_bytes(b"*not an append-only file*\r\n" * 100)
+        directory = tmp_path / "redis"
+        # Up to Redis 6 one file, from Redis 7 on a directory of them.
+        [log] = [*directory.glob("appendonly.aof"), *directory.glob("appendonlydir/*.incr.aof")]
+        whole = log.read_bytes()
+        log.write_bytes(b"*not an append-only file*\r\n" * 100)
         with pytest.raises(EmbeddedRedisFailed, match=r"(?s)status 1.*redis\.log ends.*(?i:append only|bad file)"):
             EmbeddedRedis(tmp_path).start()
         # It let the lock go: with the file mended, the next start works.
-        (tmp_path / "redis" / "appendonly.aof").unlink()
+        log.write_bytes(whole)
         with EmbeddedRedis(tmp_path) as redis:
-            assert answers(redis.url)
+            assert reading(redis.url, "k") == b"v"
+
+    def test_a_server_too_old_for_the_data_is_refused_instead_of_starting_empty(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "redis" / "appendonlydir").mkdir(parents=True)
+        binary = tmp_path / "redis-server"
+        binary.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0'\n")
+        binary.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(EmbeddedRedisFailed, match=r"written by Redis 7 or later.*RECSVC_STATE_DIR"):
+            EmbeddedRedis(tmp_path).start()
 
     def test_no_server_anywhere_names_both_remedies(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")

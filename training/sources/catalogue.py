@@ -191,8 +191,8 @@ def _published(value: object) -> int:
             value = float(value)
         except ValueError:
             return _moment(str(value))
-    if not isinstance(value, int | float) or not abs(value) < LATEST_SECONDS:
-        hint = ", which looks like milliseconds" if isinstance(value, float) and value >= MILLISECONDS_FROM else ""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LATEST_SECONDS:
+        hint = ", which looks like milliseconds" if isinstance(value, int | float) and value >= MILLISECONDS_FROM else ""
         raise ValueError(f"published_at {value!r} is not a time in Unix seconds before 2100{hint}")
     return int(value)
 

@@ -1,0 +1,109 @@
+"""Tokens: signed, bound to their user, and with keys that rotate."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from recsvc.serving.errors import TokenInvalid
+from recsvc.serving.token import TokenSigner, load_or_create_key, parse_keys
+
+NOW = 1_790_000_000
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+def issue(signer: TokenSigner, user_id: str = "u1") -> str:
+    return signer.issue(issued=NOW, placement="home", model_version="20261122T050100Z-3f9ac2", user_id=user_id)
+
+
+def verify(signer: TokenSigner, text: str, now: float = NOW) -> object:
+    return signer.verify(text, now=now, max_age_seconds=3600)
+
+
+def test_what_was_issued_is_what_is_verified() -> None:
+    signer = TokenSigner([NEW])
+    token = signer.verify(issue(signer), now=NOW + 10, max_age_seconds=3600)
+    assert (token.issued, token.placement, token.model_version) == (NOW, "home", "20261122T050100Z-3f9ac2")
+    assert signer.is_of(token, "u1")
+    assert not signer.is_of(token, "u2")
+
+
+def test_two_tokens_of_the_same_answer_differ() -> None:
+    signer = TokenSigner([NEW])
+    assert issue(signer) != issue(signer)
+
+
+def test_every_altered_character_is_noticed() -> None:
+    signer = TokenSigner([NEW])
+    text = issue(signer)
+    for place, character in enumerate(text):
+        altered = text[:place] + ("A" if character != "A" else "B") + text[place + 1 :]
+        # The last character of a base64 group may hold bits that are not part of the value.
+        if place in (text.rindex(".") - 1, len(text) - 1):
+            continue
+        with pytest.raises(TokenInvalid):
+            verify(signer, altered)
+
+
+def test_a_key_of_somebody_else_signs_nothing_valid() -> None:
+    with pytest.raises(TokenInvalid):
+        verify(TokenSigner([NEW]), issue(TokenSigner([OLD])))
+
+
+def test_rotated_keys_still_verify_and_the_first_one_signs() -> None:
+    old, rotated = TokenSigner([OLD]), TokenSigner([NEW, OLD])
+    token = rotated.verify(issue(old), now=NOW, max_age_seconds=60)
+    assert rotated.is_of(token, "u1")
+    with pytest.raises(TokenInvalid):
+        verify(old, issue(rotated))
+
+
+@pytest.mark.parametrize("now", [NOW + 3601, NOW - 61])
+def test_expired_and_future_tokens_are_refused(now: float) -> None:
+    signer = TokenSigner([NEW])
+    with pytest.raises(TokenInvalid, match="expired"):
+        verify(signer, issue(signer), now)
+
+
+@pytest.mark.parametrize("text", ["", "r1.", "r1..", "r1.a.b.c", "r2.AAAA.AAAA", "r1.é.é", "r1.A.A", "x" * 5000])
+def test_what_is_no_token_is_refused(text: str) -> None:
+    with pytest.raises(TokenInvalid):
+        verify(TokenSigner([NEW]), text)
+
+
+def test_the_user_id_cannot_be_read_from_the_token_without_the_key() -> None:
+    token = TokenSigner([NEW]).verify(issue(TokenSigner([NEW])), now=NOW, max_age_seconds=60)
+    assert not TokenSigner([OLD]).is_of(token, "u1")
+
+
+def test_keys_are_parsed_in_order_and_short_ones_refused_by_place() -> None:
+    assert parse_keys(f"{'a' * 16}, {'b' * 16}\n{'c' * 16}") == (b"a" * 16, b"b" * 16, b"c" * 16)
+    with pytest.raises(ValueError, match="key 2 is shorter") as refused:
+        parse_keys(f"{'a' * 16} secret")
+    assert "secret" not in str(refused.value)
+
+
+class TestKeyFile:
+    def test_is_made_once_and_for_its_owner_alone(self, tmp_path: Path) -> None:
+        path = tmp_path / "state" / "token.key"
+        key = load_or_create_key(path)
+        assert len(key) == 32
+        assert load_or_create_key(path) == key
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert [file.name for file in path.parent.iterdir()] == ["token.key"]
+
+    def test_processes_that_race_agree_on_one(self, tmp_path: Path) -> None:
+        paths = [tmp_path / "token.key"] * 16
+        with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as processes:
+            assert len(set(processes.map(load_or_create_key, paths))) == 1
+
+    @pytest.mark.parametrize("content", [b"", b"not hexadecimal", b"abcd"])
+    def test_a_file_that_is_no_key_is_refused_with_the_remedy(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "token.key"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="remove it"):
+            load_or_create_key(path)
