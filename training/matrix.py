@@ -51,7 +51,7 @@ def event_weights(events: Events, recipe: ConfidenceRecipe) -> Float64:
     per_type = np.array([recipe.event_weights.get(name, 0.0) for name in EVENT_TYPES])
     weights = per_type[events.types]
     valued = np.isin(events.types, [TYPE_CODES[name] for name in VALUED_TYPES]) & ~np.isnan(events.values)
-    weights[valued] *= events.values[valued]
+    weights[valued] *= np.maximum(events.values[valued], 0.0)
     return weights
 
 

@@ -11,7 +11,7 @@ from recsvc.bundle.types import Float32, Float64, Int32
 
 SECONDS_PER_DAY = 86_400.0
 VALUED_TYPES = ("view", "finish")
-"""Types whose `value` (completion, or a rating scaled to 0..1) scales the event's weight."""
+"""Types whose `value` (completion, or a rating scaled to 0..1) scales the event's weight; below 0 it counts as 0."""
 
 
 def decay(timestamps: Float64, as_of: float | None, half_life_days: float | None) -> Float64:
@@ -51,7 +51,7 @@ def session_confidence(
     """
     weights: Float64 = np.array([recipe.event_weights.get(name, 0.0) for name in types], dtype=np.float64)
     valued = np.array([name in VALUED_TYPES for name in types], dtype=bool) & ~np.isnan(values)
-    weights = np.where(valued, weights * values, weights) * decay(timestamps, as_of, recipe.half_life_days)
+    weights = np.where(valued, weights * np.maximum(values, 0.0), weights) * decay(timestamps, as_of, recipe.half_life_days)
     rows, inverse = np.unique(item_rows, return_inverse=True)
     summed = np.bincount(inverse, weights=weights, minlength=len(rows)).astype(np.float64)
     confidence, kept = signed_confidence(summed, recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,20 +47,31 @@ class Found:
 
 
 class CandidateCache:
-    """Reads through Redis. Without it every list is computed, still once for those who ask at the same moment."""
+    """Reads through Redis. Without it every list is computed, still once for those who ask at the same moment.
+
+    A computed list is answered at once and written afterwards; until it is written, who asks in this process is
+    given the list at hand, and other processes find the mark.
+    """
 
     def __init__(self, store: RecommendationCache, telemetry: Telemetry) -> None:
         self._store = store
         self._telemetry = telemetry
         self._flights: SingleFlight[Found] = SingleFlight()
+        self._unwritten: dict[ListKey, Found] = {}
+        self._writes: set[asyncio.Task[None]] = set()
 
     async def get(self, key: ListKey, compute: Callable[[], Awaitable[CandidateList]]) -> Found:
         """The list of `key`, from the cache or from `compute`. Raises only what `compute` raises."""
+        at_hand = self._unwritten.get(key)
+        if at_hand is not None:
+            self._telemetry.cache.labels("hit").inc()
+            return at_hand
         return await self._flights.run(key, lambda: self._read_or_compute(key, compute))
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """Ends what is being computed, and lets the writes under way end."""
         await self._flights.close()
+        await asyncio.gather(*self._writes)
 
     async def _read_or_compute(self, key: ListKey, compute: Callable[[], Awaitable[CandidateList]]) -> Found:
         try:
@@ -73,9 +84,11 @@ class CandidateCache:
         except StoreUnavailable:
             self._telemetry.cache.labels("unavailable").inc()
             return Found(await compute(), cached=False)
-        if known is not None:
-            return Found(known, cached=True)
-        return await self._compute_and_write(key, compute, mine=mine)
+        if known is None:
+            return await self._compute_and_write(key, compute, mine=mine)
+        if mine:
+            self._in_background(self._let_go(key))
+        return Found(known, cached=True)
 
     async def _mine_or_others(self, key: ListKey) -> tuple[bool, CandidateList | None]:
         """Whether this worker holds the mark, and the list if another one has written it in the meantime."""
@@ -94,16 +107,30 @@ class CandidateCache:
         self, key: ListKey, compute: Callable[[], Awaitable[CandidateList]], *, mine: bool
     ) -> Found:
         try:
-            candidates = await compute()
-            try:
-                await self._store.put(key.user_id, key.model, key.digest, encode(candidates))
-            except StoreUnavailable:
-                self._telemetry.cache.labels("unavailable").inc()
-                return Found(candidates, cached=False)
-            return Found(candidates, cached=True)
-        finally:
+            found = Found(await compute(), cached=True)
+        except BaseException:
             if mine:
-                await self._let_go(key)
+                self._in_background(self._let_go(key))
+            raise
+        self._unwritten[key] = found
+        self._in_background(self._write(key, found, mine=mine))
+        return found
+
+    async def _write(self, key: ListKey, found: Found, *, mine: bool) -> None:
+        try:
+            await self._store.put(key.user_id, key.model, key.digest, encode(found.candidates))
+        except StoreUnavailable:
+            self._telemetry.cache.labels("unavailable").inc()
+        finally:
+            del self._unwritten[key]
+        if mine:
+            await self._let_go(key)
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        # The loop itself holds tasks weakly: one that nobody holds may be collected before its end.
+        task = asyncio.ensure_future(work)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
 
     async def _let_go(self, key: ListKey) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -50,15 +51,17 @@ class TestActivate:
         assert service.recommend("u001")["model_version"] == before
         assert service.metric('recsvc_model_activations_total{outcome="refused"}') == 1
 
-    def test_a_bundle_damaged_after_it_was_verified_is_refused(self, service: RunningService) -> None:
+    def test_a_bundle_damaged_in_place_after_it_was_verified_is_refused(self, service: RunningService) -> None:
+        """The receipt still holds: size, time and inode are as they were. Only the checksums tell."""
         first = service.registry.champion()
         second = service.publish(promote=False, seed=1)
         service.post(f"/v1/models/{second}:activate")
         assert first is not None
         path = service.models_dir / first / "user_factors.npy"
-        data = path.read_bytes()
-        path.unlink()
-        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        before = path.stat()
+        flip_a_byte(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert path.stat().st_ino == before.st_ino
         assert service.client.post(f"/v1/models/{first}:activate").status_code == 409
         assert service.registry.champion() == second
 

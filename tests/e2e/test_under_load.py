@@ -15,8 +15,8 @@ import pytest
 
 from recsvc.bundle.registry import Registry
 from tests.builders import publish_bundle
+from tests.e2e.service_process import started
 from tests.redis_process import RedisProcess
-from tests.service_process import Service
 
 WORKERS = 4
 
@@ -98,8 +98,8 @@ def test_every_answer_is_200_while_redis_is_dead_and_caching_resumes(
     models: Registry, own_redis: RedisProcess, tmp_path: Path
 ) -> None:
     # 100 ms, not the default 50: four clients, the service and the tests share two cores.
-    environ = {"RECSVC_REDIS_URL": own_redis.url, "RECSVC_REDIS_TIMEOUT_MILLISECONDS": "100"}
-    with Service(models.models_dir, tmp_path / "state", environ) as service, load(service.url, users=40) as seen:
+    settings = {"redis_url": own_redis.url, "redis_timeout_milliseconds": 100}
+    with started(models.models_dir, tmp_path, **settings) as service, load(service.url, users=40) as seen:
         wait_until(lambda: len(seen.answers) > 50)
         own_redis.kill()
         killed = time.monotonic()
@@ -119,7 +119,7 @@ def test_promoting_and_rolling_back_under_load_fails_no_request_and_mixes_no_ans
     models: Registry, own_redis: RedisProcess, tmp_path: Path
 ) -> None:
     first, second = sorted(models.versions())
-    with Service(models.models_dir, tmp_path / "state", {"RECSVC_REDIS_URL": own_redis.url}) as service:
+    with started(models.models_dir, tmp_path, redis_url=own_redis.url) as service:
         with load(service.url, users=40) as seen:
             wait_until(lambda: len(seen.answers) > 30)
             for expected in (first, second, first, second):
@@ -145,7 +145,7 @@ def test_a_damaged_bundle_is_refused_by_name_and_the_one_in_use_stays(
     models: Registry, own_redis: RedisProcess, tmp_path: Path, damage: str
 ) -> None:
     first, second = sorted(models.versions())
-    with Service(models.models_dir, tmp_path / "state", {"RECSVC_REDIS_URL": own_redis.url}) as service:
+    with started(models.models_dir, tmp_path, redis_url=own_redis.url) as service:
         file = models.models_dir / first / "item_factors.npy"
         content = bytearray(file.read_bytes())
         if damage == "remove":

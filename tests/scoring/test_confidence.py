@@ -49,6 +49,11 @@ def test_the_value_scales_a_view_but_not_a_like() -> None:
     assert confidence.tolist() == pytest.approx([1 + 0.25 / 0.5, 1 + 2.0 / 0.5])
 
 
+def test_a_negative_value_makes_no_dislike() -> None:
+    rows, _ = _session((1, "view", -3.0, 0.0), (2, "view", 1.0, 0.0))
+    assert rows.tolist() == [2]
+
+
 def test_the_summed_weight_is_capped_both_ways() -> None:
     _, confidence = _session(*[(1, "like", np.nan, 0.0)] * 9, *[(2, "not_interested", np.nan, 0.0)] * 9)
     assert confidence.tolist() == pytest.approx([1 + 5 / 0.5, -(1 + 5 / 0.5)])

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 import numpy as np
+import pytest
 
 from recsvc.serving.cache import CandidateCache, Found, ListKey
 from recsvc.serving.candidates import NO_REASON, CandidateList, Source, plain
@@ -115,6 +116,18 @@ def test_without_redis_the_list_is_computed_and_says_so(redis_server: RedisProce
     with_workers(redis_server.url, 1, scenario)
 
 
+def test_a_stampede_without_redis_computes_once_too(redis_server: RedisProcess) -> None:
+    compute, key = Computation(), some_key()
+    redis_server.kill()
+
+    async def scenario(workers: list[CandidateCache]) -> None:
+        found = await asyncio.gather(*(workers[0].get(key, compute) for _ in range(20)))
+        assert not any(each.cached for each in found)
+
+    with_workers(redis_server.url, 1, scenario)
+    assert compute.calls == 1
+
+
 def test_redis_lost_between_the_look_and_the_write_costs_the_cache_only(redis_server: RedisProcess) -> None:
     key = some_key()
 
@@ -124,7 +137,80 @@ def test_redis_lost_between_the_look_and_the_write_costs_the_cache_only(redis_se
 
     async def scenario(workers: list[CandidateCache]) -> None:
         found = await workers[0].get(key, compute)
-        assert not found.cached
         assert len(found.candidates) == 5
+        await workers[0].close()
+        again = await workers[0].get(key, Computation(0))
+        assert not again.cached
 
     with_workers(redis_server.url, 1, scenario)
+
+
+def test_a_list_that_is_not_written_yet_is_not_computed_again(redis_server: RedisProcess) -> None:
+    compute, key = Computation(0), some_key()
+
+    async def first_then_stop() -> CandidateList:
+        redis_server.pause()
+        return await compute()
+
+    async def scenario(workers: list[CandidateCache]) -> None:
+        first = await workers[0].get(key, first_then_stop)
+        assert first.candidates.rows.tolist() == LIST.rows.tolist()
+        again = await workers[0].get(key, compute)
+        assert again.candidates is first.candidates
+        redis_server.resume()
+
+    with_workers(redis_server.url, 1, scenario)
+    assert compute.calls == 1
+
+
+def test_a_failed_computation_reaches_the_caller_and_lets_go_of_the_mark(redis_url: str) -> None:
+    compute, key = Computation(0), some_key()
+
+    async def fail() -> CandidateList:
+        raise LookupError
+
+    async def scenario(workers: list[CandidateCache]) -> None:
+        with pytest.raises(LookupError):
+            await workers[0].get(key, fail)
+        await workers[0].close()
+        connection = connect(redis_url, timeout_milliseconds=500)
+        assert await RecommendationCache(connection, 600).acquire(key.user_id, key.model, key.digest, 1_000)
+        await connection.aclose()
+        assert (await workers[1].get(key, compute)).cached
+
+    with_workers(redis_url, 2, scenario)
+
+
+def test_a_mark_found_beside_a_list_just_written_is_given_back(redis_url: str) -> None:
+    """The other worker writes between this one's first look and its mark."""
+    key = some_key()
+
+    async def scenario(workers: list[CandidateCache]) -> None:
+        await workers[0].get(key, Computation(0))
+        await workers[0].close()
+        connection = connect(redis_url, timeout_milliseconds=500)
+        late = LateReader(RecommendationCache(connection, 600))
+        cache = CandidateCache(late, Telemetry())  # type: ignore[arg-type]
+        unused = Computation(0)
+        assert (await cache.get(key, unused)).cached
+        assert unused.calls == 0
+        await cache.close()
+        assert await late.acquire(key.user_id, key.model, key.digest, 1_000)
+        await connection.aclose()
+
+    with_workers(redis_url, 1, scenario)
+
+
+class LateReader:
+    """A real store whose first look comes before the list was written."""
+
+    def __init__(self, store: RecommendationCache) -> None:
+        self._store = store
+        self._looked = False
+        self.acquire, self.release, self.put = store.acquire, store.release, store.put
+
+    async def get(self, user_id: str, model: str, digest: str) -> bytes | None:
+        if not self._looked:
+            self._looked = True
+            return None
+        return await self._store.get(user_id, model, digest)

@@ -34,7 +34,7 @@ IntArray = npt.NDArray[np.int64]
 @dataclass(frozen=True, slots=True)
 class Items:
     """`factors` float64 (n, n_topics + N_STYLES + 1): topic mixture, style, quality; `published` days since the
-    start, ascending with no particular meaning to the row; `reach` the weight with which the feed shows an item.
+    start, negative before it; `reach` the weight with which the feed shows an item.
     """
 
     titles: list[str]

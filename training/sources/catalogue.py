@@ -133,7 +133,10 @@ def _parquet_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     names = parquet_columns(path)
     _require_item_id(path, names)
     table = read_parquet_table(path, [name for name in COLUMNS if name in names])
-    return list(enumerate(table.to_pylist(), start=1))
+    try:
+        return list(enumerate(table.to_pylist(), start=1))
+    except UnicodeDecodeError as exc:
+        raise DataInvalid(f"{path}: a text column is not UTF-8 ({exc}); export it as UTF-8") from exc
 
 
 def _require_item_id(path: Path, names: Sequence[str]) -> None:
@@ -192,7 +195,8 @@ def _published(value: object) -> int:
         except ValueError:
             return _moment(str(value))
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LATEST_SECONDS:
-        hint = ", which looks like milliseconds" if isinstance(value, int | float) and value >= MILLISECONDS_FROM else ""
+        large = isinstance(value, int | float) and value >= MILLISECONDS_FROM
+        hint = ", which looks like milliseconds" if large else ""
         raise ValueError(f"published_at {value!r} is not a time in Unix seconds before 2100{hint}")
     return int(value)
 

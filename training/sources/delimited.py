@@ -43,7 +43,7 @@ def read_csv_events(
     lines = Lines(content)
     first = lines.text(0)
     delimiter = max(DELIMITERS, key=first.count)
-    names = header or next(csv.reader([first], delimiter=delimiter))
+    names = header or _header(path, first, delimiter)
     skip = 0 if header else 1
     chosen = choose_columns(path, names, columns)
     if len(lines) - int(lines.blank().sum()) <= skip:
@@ -60,6 +60,15 @@ def read_csv_events(
         return [lines.excerpt(line - 1) for line in at[rows].tolist()]
 
     return RawEvents(path, "line", converted, table.num_rows, at, malformed, excerpts)
+
+
+def _header(path: Path, first: str, delimiter: str) -> list[str]:
+    if "\r" in first:
+        raise DataInvalid(f"{path}, line 1: lines end with a carriage return alone; convert it: tr '\\r' '\\n'")
+    try:
+        return next(csv.reader([first], delimiter=delimiter, strict=True), [])
+    except csv.Error as exc:
+        raise DataInvalid(f"{path}, line 1: the header is not CSV ({exc}); correct its quotes") from exc
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,23 @@ def read_parquet_events(path: Path, columns: dict[str, str]) -> RawEvents:
     converted = {ours: _convert(path, ours, theirs, table.column(theirs)) for ours, theirs in chosen.items()}
 
     def excerpts(rows: Int64) -> list[str]:
-        taken = pa.table(converted).take(pa.array(rows)).to_pylist()
-        return [", ".join(f"{k}={v}" for k, v in row.items() if v is not None)[:EXCERPT_CHARACTERS] for row in taken]
+        taken = {ours: _readable(column.take(pa.array(rows))) for ours, column in converted.items()}
+        lines = zip(*taken.values(), strict=True)
+        return [_pairs(zip(taken, line, strict=True))[:EXCERPT_CHARACTERS] for line in lines]
 
     return RawEvents(path, "row", converted, table.num_rows, None, [], excerpts)
+
+
+def _pairs(row: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(f"{ours}={value}" for ours, value in row if value is not None)
+
+
+def _readable(column: Any) -> list[Any]:
+    """The values, bytes that are not UTF-8 as \\x escapes."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = pc.cast(column, pa.large_binary())
+    values = column.to_pylist()
+    return [value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in values]
 
 
 def parquet_columns(path: Path) -> list[str]:

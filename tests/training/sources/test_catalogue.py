@@ -37,7 +37,8 @@ def write_rows(folder: Path, kind: str) -> Path:
     path = folder / f"items.{kind}"
     if kind == "csv":
         path.write_text(
-            'published_at,item_id,title,creator,categories,more\n2026-01-01,v2,"Bread, slowly",ana,baking|slow food,x\n\n'
+            "published_at,item_id,title,creator,categories,more\n"
+            '2026-01-01,v2,"Bread, slowly",ana,baking|slow food,x\n\n'
             ",v9,Only here,,,\n"
         )
     elif kind == "jsonl":

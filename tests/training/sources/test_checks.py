@@ -122,7 +122,7 @@ def test_more_bad_rows_than_allowed_stop_the_run_and_leave_the_list(tmp_path: Pa
 
 def test_no_row_left_stops_the_run_whatever_the_limit(tmp_path: Path) -> None:
     path = write(tmp_path, "user_id,item_id", ["u,", ",v"])
-    with pytest.raises(DataInvalid, match="no event is left.*item_id is missing"):
+    with pytest.raises(DataInvalid, match=r"no event is left.*item_id is missing"):
         read(path, tmp_path, share=1.0)
 
 

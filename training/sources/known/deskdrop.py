@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
 
 from training.sources.catalogue import ItemRecord
 from training.sources.dataset import Dataset
 from training.sources.delimited import read_csv_events
-from training.sources.files import read_text
-from training.sources.known.publication import Publication
+from training.sources.files import read_bytes, utf8_content
+from training.sources.known.publication import Publication, as_published
 from training.sources.raw import concatenate
 from training.sources.request import Request
 
@@ -32,6 +31,8 @@ _TYPES: Final = {
     "BOOKMARK": "save",
     "FOLLOW": "follow",
 }
+
+_ARTICLE_COLUMNS: Final = ["timestamp", "eventType", "contentId", "authorPersonId", "title"]
 
 
 def read_deskdrop(request: Request) -> Dataset:
@@ -53,16 +54,23 @@ def _our_types(column: Any) -> Any:
 
 
 def _articles(path: Path) -> list[ItemRecord]:
-    records: dict[str, ItemRecord] = {}
-    for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
-        if row["eventType"] == "CONTENT SHARED":
-            records.setdefault(
-                row["contentId"],
-                ItemRecord(
+    """The articles as they were first shared. Their texts span lines and are longer than Python's CSV reader takes."""
+    with as_published(path):
+        table = arrow_csv.read_csv(
+            pa.BufferReader(utf8_content(path, read_bytes(path))),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=_ARTICLE_COLUMNS, column_types=dict.fromkeys(_ARTICLE_COLUMNS, pa.string())
+            ),
+        )
+        records: dict[str, ItemRecord] = {}
+        for row in table.to_pylist():
+            if row["eventType"] == "CONTENT SHARED":
+                record = ItemRecord(
                     item_id=row["contentId"],
                     title=" ".join(row["title"].split()),
                     creator=row["authorPersonId"],
                     published_at=int(row["timestamp"]),
-                ),
-            )
+                )
+                records.setdefault(record.item_id, record)
     return list(records.values())

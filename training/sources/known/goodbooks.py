@@ -18,7 +18,7 @@ from training.sources.catalogue import ItemRecord
 from training.sources.dataset import Dataset
 from training.sources.delimited import read_csv_events
 from training.sources.files import read_text
-from training.sources.known.publication import Publication
+from training.sources.known.publication import Publication, as_published
 from training.sources.raw import concatenate
 from training.sources.request import Request
 
@@ -56,7 +56,7 @@ def read_goodbooks(request: Request) -> Dataset:
 
 
 def _books(path: Path, genres: dict[str, tuple[str, ...]]) -> list[ItemRecord]:
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
     names = reader.fieldnames or []
     # The first release calls the number `id` and Goodreads' own id `book_id`; the second renamed both.
     number, goodreads = ("id", "book_id") if "id" in names else ("book_id", "goodreads_book_id")
@@ -64,16 +64,17 @@ def _books(path: Path, genres: dict[str, tuple[str, ...]]) -> list[ItemRecord]:
     absent = [name for name in needed if name not in names]
     if absent:
         raise DataInvalid(f"{path}: there is no column {absent[0]!r}; it has: {', '.join(names)}; fetch it again")
-    return [
-        ItemRecord(
-            item_id=row[number],
-            title=" ".join(row["title"].split()),
-            creator=row["authors"].split(",")[0].strip(),
-            categories=genres.get(row[goodreads], ()),
-            published_at=_first_day(row["original_publication_year"]),
-        )
-        for row in reader
-    ]
+    with as_published(path):
+        return [
+            ItemRecord(
+                item_id=row[number],
+                title=" ".join(row["title"].split()),
+                creator=row["authors"].split(",")[0].strip(),
+                categories=genres.get(row[goodreads], ()),
+                published_at=_first_day(row["original_publication_year"]),
+            )
+            for row in reader
+        ]
 
 
 def _first_day(year: str) -> int:
@@ -84,15 +85,17 @@ def _first_day(year: str) -> int:
 
 def _genres(tags: Path, book_tags: Path) -> dict[str, tuple[str, ...]]:
     """Goodreads' book id → the genres that most readers gave it, at most three, the commonest first."""
-    names = {
-        row["tag_id"]: row["tag_name"]
-        for row in csv.DictReader(io.StringIO(read_text(tags), newline=""))
-        if row["tag_name"] in GENRES
-    }
+    with as_published(tags):
+        names = {
+            row["tag_id"]: row["tag_name"]
+            for row in csv.DictReader(io.StringIO(read_text(tags), newline=""))
+            if row["tag_name"] in GENRES
+        }
     votes: dict[str, dict[str, int]] = defaultdict(dict)
-    for book, tag, count in csv.reader(io.StringIO(read_text(book_tags), newline="")):
-        if tag in names:
-            votes[book][names[tag]] = int(count)
+    with as_published(book_tags):
+        for book, tag, count in csv.reader(io.StringIO(read_text(book_tags), newline="")):
+            if tag in names:
+                votes[book][names[tag]] = int(count)
     return {
         book: tuple(sorted(given, key=lambda name: (-given[name], name))[:CATEGORIES_PER_BOOK])
         for book, given in votes.items()

@@ -18,7 +18,7 @@ from training.sources.catalogue import ItemRecord
 from training.sources.dataset import Dataset
 from training.sources.delimited import read_csv_events
 from training.sources.files import read_text
-from training.sources.known.publication import Publication
+from training.sources.known.publication import Publication, as_published
 from training.sources.raw import concatenate
 from training.sources.request import Request
 
@@ -95,13 +95,15 @@ def _movies_100k(path: Path) -> list[ItemRecord]:
         values = text.split("|")
         if len(values) != 5 + len(_GENRES_100K):
             raise DataInvalid(f"{path}, line {line}: not the 24 values of u.item; fetch the file again")
+        with as_published(path):
+            published_at = _release(values[2])
         flagged = zip(_GENRES_100K, values[5:], strict=True)
         records.append(
             ItemRecord(
                 item_id=values[0],
                 title=values[1].strip(),
                 categories=tuple(genre for genre, flag in flagged if flag == "1" and genre != "unknown"),
-                published_at=_release(values[2]),
+                published_at=published_at,
             )
         )
     return records

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.errors import DataMissing
+import pyarrow as pa
+
+from training.errors import DataInvalid, DataMissing
 from training.sources.files import find
 
 
@@ -31,3 +36,12 @@ class Publication:
                 f"{self.page}: put it into a folder {self.folder}/ and set RECSVC_DATA_DIR to the folder above that"
             )
         return path
+
+
+@contextmanager
+def as_published(path: Path) -> Iterator[None]:
+    """Raises `DataInvalid` where reading the file's content fails because it is not in the published format."""
+    try:
+        yield
+    except (ValueError, KeyError, csv.Error, pa.ArrowException) as exc:
+        raise DataInvalid(f"{path}: not in the format in which it is published ({exc}); fetch it again") from exc
