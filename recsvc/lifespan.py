@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+import faiss
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from recsvc.api.dependencies import Service
 from recsvc.bundle.registry import Registry
@@ -37,7 +39,14 @@ def lifespan_of(settings: Settings, telemetry: Telemetry) -> Callable[[FastAPI],
 
 async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack) -> Service:
     redis = await _redis(settings, opened)
-    executor = ThreadPoolExecutor(settings.compute_threads, thread_name_prefix="compute")
+    # One answer is too little work to share among threads: they would wait for each other longer than they compute.
+    opened.enter_context(threadpool_limits(limits=1, user_api="blas"))
+    executor = ThreadPoolExecutor(
+        settings.compute_threads,
+        thread_name_prefix="compute",
+        initializer=faiss.omp_set_num_threads,  # OpenMP's number is one of each thread
+        initargs=(1,),
+    )
     opened.callback(executor.shutdown, wait=True, cancel_futures=True)
     pool = ModelPool(
         Registry(settings.models_dir),

@@ -51,7 +51,9 @@ def session_confidence(
     """
     weights: Float64 = np.array([recipe.event_weights.get(name, 0.0) for name in types], dtype=np.float64)
     valued = np.array([name in VALUED_TYPES for name in types], dtype=bool) & ~np.isnan(values)
-    weights = np.where(valued, weights * np.maximum(values, 0.0), weights) * decay(timestamps, as_of, recipe.half_life_days)
+    weights = np.where(valued, weights * np.maximum(values, 0.0), weights) * decay(
+        timestamps, as_of, recipe.half_life_days
+    )
     rows, inverse = np.unique(item_rows, return_inverse=True)
     summed = np.bincount(inverse, weights=weights, minlength=len(rows)).astype(np.float64)
     confidence, kept = signed_confidence(summed, recipe)
