@@ -1,4 +1,4 @@
-"""API keys as they are written in the settings: `<key>:<scope>[,<scope>...]` entries between white space."""
+"""Secrets as they are written in the settings: API keys, `<key>:<scope>[,<scope>...]`, and token keys."""
 
 from __future__ import annotations
 
@@ -36,6 +36,17 @@ def parse_api_keys(text: str) -> tuple[ApiKey, ...]:
             raise ValueError(f"entry {position} repeats the key of an earlier entry; give it all scopes at once")
         parsed.append(api_key)
     return tuple(parsed)
+
+
+def parse_token_keys(text: str) -> tuple[bytes, ...]:
+    """The keys between white space or commas, the signing one first. Raises `ValueError` naming a key by its place."""
+    keys = tuple(key.encode("utf-8") for key in text.replace(",", " ").split())
+    if not keys:
+        raise ValueError("holds no key; make one with: openssl rand -hex 32")
+    short = next((place for place, key in enumerate(keys, start=1) if len(key) < MIN_KEY_CHARACTERS), None)
+    if short is not None:
+        raise ValueError(f"key {short} is shorter than {MIN_KEY_CHARACTERS} bytes; make one with: openssl rand -hex 32")
+    return keys
 
 
 def _parse_entry(position: int, entry: str) -> ApiKey:

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from recsvc.api.dependencies import Service
 from recsvc.bundle.registry import Registry
+from recsvc.credentials import parse_token_keys
 from recsvc.serving.cache import CandidateCache
 from recsvc.serving.models import ModelPool
 from recsvc.serving.recommender import Recommender
@@ -58,10 +59,16 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     await pool.start()
     cache = CandidateCache(RecommendationCache(redis, settings.cache_ttl_seconds), telemetry)
     opened.push_async_callback(cache.close)
-    signer = TokenSigner([await asyncio.to_thread(load_or_create_key, settings.state_dir / "token.key")])
+    signer = TokenSigner(await asyncio.to_thread(_token_keys, settings))
     recommender = Recommender(pool, cache, signer, executor, telemetry, time.time)
     opened.push_async_callback(recommender.close)
     return Service(settings, telemetry, redis, pool, recommender)
+
+
+def _token_keys(settings: Settings) -> tuple[bytes, ...]:
+    if settings.token_keys is not None:
+        return parse_token_keys(settings.token_keys.get_secret_value())
+    return (load_or_create_key(settings.state_dir / "token.key"),)
 
 
 async def _redis(settings: Settings, opened: AsyncExitStack) -> RedisConnection:

@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
-from recsvc.credentials import ApiKey, parse_api_keys
+from recsvc.credentials import ApiKey, parse_api_keys, parse_token_keys
 
 PREFIX: Final = "RECSVC_"
 ENV_FILE_VARIABLE: Final = "RECSVC_ENV_FILE"
@@ -70,6 +70,9 @@ class Settings(BaseSettings):
 
     api_keys_file: Path | None = None
     """File of such entries, read beside `api_keys`."""
+
+    token_keys: SecretStr | None = None
+    """Keys of the recommendation tokens; the first signs, all verify. Unset: one is made in the state directory."""
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may call the service, between commas; `*` for any."""
@@ -127,6 +130,13 @@ class Settings(BaseSettings):
     def _check_api_keys(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             parse_api_keys(value.get_secret_value())
+        return value
+
+    @field_validator("token_keys")
+    @classmethod
+    def _check_token_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_token_keys(value.get_secret_value())
         return value
 
     @field_validator("api_keys_file")

@@ -45,6 +45,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def seal_of(document: bytes) -> bytes:
+    """What `manifest.sha256` holds for the bytes of a manifest."""
+    return hashlib.sha256(document).hexdigest().encode("ascii") + b"\n"
+
+
 def flush_directory(path: Path) -> None:
     """Makes the names in a directory durable (POSIX: fsync of the directory itself)."""
     descriptor = os.open(path, os.O_RDONLY)

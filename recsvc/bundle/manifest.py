@@ -16,6 +16,8 @@ from pydantic import (
 
 FORMAT_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
+SEAL_NAME: Final = "manifest.sha256"
+"""Beside the manifest: its SHA-256 in hexadecimal and a line feed, so that no byte of a bundle goes unchecked."""
 VERSION_PATTERN: Final = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 """A version is the UTC time of its making and six hexadecimal digits: it sorts by age and names a directory."""
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ARRAYS, INDEX_NAME, replace_file, sha256_of
-from recsvc.bundle.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
+from recsvc.bundle.files import ARRAYS, INDEX_NAME, replace_file, seal_of, sha256_of
+from recsvc.bundle.manifest import FORMAT_VERSION, MANIFEST_NAME, SEAL_NAME, Manifest
 from recsvc.bundle.types import Bundle, Catalogue, IdTable, Interactions, StringTable
 
 
@@ -24,11 +24,10 @@ def read_manifest(path: Path) -> Manifest:
     Raises BundleCorrupt when it is missing or wrong, FormatUnsupported when the format version is another one.
     """
     file = path / MANIFEST_NAME
+    document = _bytes_of(file)
     try:
-        raw = json.loads(file.read_bytes())
-    except FileNotFoundError as exc:
-        raise BundleCorrupt(file, "is missing") from exc
-    except (OSError, ValueError) as exc:
+        raw = json.loads(document)
+    except ValueError as exc:
         raise BundleCorrupt(file, f"cannot be read as JSON ({exc})") from exc
     found = raw.get("format_version") if isinstance(raw, dict) else None
     if isinstance(found, int) and found != FORMAT_VERSION:
@@ -36,6 +35,9 @@ def read_manifest(path: Path) -> Manifest:
             f"{path.name} has bundle format {found}; this release reads {FORMAT_VERSION}: "
             "train again, or serve it with the release that wrote it"
         )
+    seal = path / SEAL_NAME
+    if _bytes_of(seal) != seal_of(document):
+        raise BundleCorrupt(file, f"its SHA-256 is not the one in {SEAL_NAME}")
     try:
         manifest = Manifest.model_validate(raw)
     except ValidationError as exc:
@@ -67,6 +69,15 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
     bundle = _assemble(path, manifest, arrays)
     _check_shapes(bundle)
     return bundle
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError as exc:
+        raise BundleCorrupt(file, "is missing") from exc
+    except OSError as exc:
+        raise BundleCorrupt(file, f"cannot be read ({exc.strerror})") from exc
 
 
 def _check_names(path: Path, manifest: Manifest) -> None:

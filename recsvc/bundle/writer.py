@@ -16,8 +16,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from recsvc.bundle.files import ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, sha256_of
-from recsvc.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
+from recsvc.bundle.files import ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
+from recsvc.bundle.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest
 from recsvc.bundle.types import Catalogue, Float32, Float64, IdTable, Interactions
 
 
@@ -87,7 +87,9 @@ def write_bundle(models_dir: Path, contents: Contents, describe: Callable[[dict[
     try:
         files = _write_files(aside, contents)
         manifest = describe(files)
-        _write_flushed(aside / MANIFEST_NAME, (manifest.model_dump_json(indent=2) + "\n").encode())
+        document = (manifest.model_dump_json(indent=2) + "\n").encode()
+        _write_flushed(aside / MANIFEST_NAME, document)
+        _write_flushed(aside / SEAL_NAME, seal_of(document))
         flush_directory(aside)
         final = models_dir / manifest.version
         aside.rename(final)  # fails on a version that is already there: its directory is not empty

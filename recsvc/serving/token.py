@@ -73,15 +73,6 @@ class TokenSigner:
         return any(hmac.compare_digest(_user_digest(key, user_id), token.user_digest) for key in self._keys)
 
 
-def parse_keys(text: str) -> tuple[bytes, ...]:
-    """The keys between white space or commas, the signing one first. Raises ValueError naming a key by its place."""
-    keys = tuple(key.encode("utf-8") for key in text.replace(",", " ").split())
-    short = next((place for place, key in enumerate(keys, start=1) if len(key) < _MIN_KEY_BYTES), None)
-    if short is not None:
-        raise ValueError(f"key {short} is shorter than {_MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32")
-    return keys
-
-
 def load_or_create_key(path: Path) -> bytes:
     """The key in `path`, made on first use with mode 0600; processes that race agree on one.
 

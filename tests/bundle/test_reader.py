@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ARRAYS, INDEX_NAME
+from recsvc.bundle.files import ARRAYS, INDEX_NAME, seal_of, sha256_of
 from recsvc.bundle.reader import open_bundle
 from tests.builders import make_contents, publish_bundle
 
@@ -27,6 +28,14 @@ def bundle_path(published: Path, tmp_path: Path) -> Path:
 
 
 FILES = [*(f"{name}.npy" for name in ARRAYS), INDEX_NAME]
+ALL_FILES = [*FILES, "report.html", "manifest.json", "manifest.sha256"]
+
+
+def _write_manifest(path: Path, manifest: dict[str, object]) -> None:
+    """Writes a manifest with the seal that belongs to it, as somebody who makes bundles by hand would."""
+    document = json.dumps(manifest).encode()
+    (path / "manifest.json").write_bytes(document)
+    (path / "manifest.sha256").write_bytes(seal_of(document))
 
 
 def test_what_is_read_is_what_was_written(published: Path) -> None:
@@ -48,7 +57,7 @@ def test_arrays_are_read_only_maps(published: Path) -> None:
         bundle.item_factors[0, 0] = 1.0
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, "report.html"])
 def test_one_flipped_byte_is_refused_by_the_files_name(bundle_path: Path, name: str) -> None:
     file = bundle_path / name
     content = bytearray(file.read_bytes())
@@ -58,19 +67,29 @@ def test_one_flipped_byte_is_refused_by_the_files_name(bundle_path: Path, name: 
         open_bundle(bundle_path, None)
 
 
-@pytest.mark.parametrize("name", [*FILES, "report.html", "manifest.json"])
+@pytest.mark.parametrize("name", ALL_FILES)
 def test_a_truncated_file_is_refused_by_its_name(bundle_path: Path, name: str) -> None:
     file = bundle_path / name
-    file.write_bytes(file.read_bytes()[:-1] if name != "manifest.json" else b"{")
+    file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(BundleCorrupt, match=name):
         open_bundle(bundle_path, None)
 
 
-@pytest.mark.parametrize("name", [*FILES, "report.html", "manifest.json"])
+@pytest.mark.parametrize("name", ALL_FILES)
 def test_a_missing_file_is_refused_by_its_name(bundle_path: Path, name: str) -> None:
     (bundle_path / name).unlink()
     with pytest.raises(BundleCorrupt, match=name):
         open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256"])
+def test_no_byte_of_the_manifest_or_its_seal_can_change_unnoticed(bundle_path: Path, name: str) -> None:
+    file = bundle_path / name
+    content = file.read_bytes()
+    for place in range(0, len(content), 7):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 0x01]) + content[place + 1 :])
+        with pytest.raises((BundleCorrupt, FormatUnsupported), match=r"manifest|bundle format"):
+            open_bundle(bundle_path, None)
 
 
 def test_a_receipt_spares_the_second_check_but_not_after_a_change(bundle_path: Path, tmp_path: Path) -> None:
@@ -93,8 +112,6 @@ def test_a_full_check_does_not_trust_the_receipt(bundle_path: Path, tmp_path: Pa
     content[-1] ^= 0x01
     with file.open("r+b") as handle:
         handle.write(bytes(content))
-    import os
-
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     with pytest.raises(BundleCorrupt, match=r"popularity\.npy"):
         open_bundle(bundle_path, receipts, full=True)
@@ -104,10 +121,8 @@ def test_a_pickle_in_the_place_of_an_array_is_not_loaded(bundle_path: Path) -> N
     file = bundle_path / "popularity.npy"
     np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     manifest = json.loads((bundle_path / "manifest.json").read_text())
-    from recsvc.bundle.files import sha256_of
-
     manifest["files"]["popularity.npy"] = {"sha256": sha256_of(file), "bytes": file.stat().st_size}
-    (bundle_path / "manifest.json").write_text(json.dumps(manifest))
+    _write_manifest(bundle_path, manifest)
     with pytest.raises(BundleCorrupt, match=r"popularity\.npy"):
         open_bundle(bundle_path, None)
 
@@ -116,10 +131,8 @@ def test_arrays_that_do_not_fit_together_are_refused(bundle_path: Path) -> None:
     file = bundle_path / "gram.npy"
     np.save(file, np.eye(3))
     manifest = json.loads((bundle_path / "manifest.json").read_text())
-    from recsvc.bundle.files import sha256_of
-
     manifest["files"]["gram.npy"] = {"sha256": sha256_of(file), "bytes": file.stat().st_size}
-    (bundle_path / "manifest.json").write_text(json.dumps(manifest))
+    _write_manifest(bundle_path, manifest)
     with pytest.raises(BundleCorrupt, match=r"gram\.npy: has shape"):
         open_bundle(bundle_path, None)
 
@@ -127,7 +140,7 @@ def test_arrays_that_do_not_fit_together_are_refused(bundle_path: Path) -> None:
 def test_another_format_version_is_said_to_be_that(bundle_path: Path) -> None:
     manifest = json.loads((bundle_path / "manifest.json").read_text())
     manifest["format_version"] = 2
-    (bundle_path / "manifest.json").write_text(json.dumps(manifest))
+    _write_manifest(bundle_path, manifest)
     with pytest.raises(FormatUnsupported, match="bundle format 2"):
         open_bundle(bundle_path, None)
 
@@ -135,6 +148,6 @@ def test_another_format_version_is_said_to_be_that(bundle_path: Path) -> None:
 def test_a_manifest_cannot_point_outside_its_directory(bundle_path: Path) -> None:
     manifest = json.loads((bundle_path / "manifest.json").read_text())
     manifest["files"]["../evil"] = {"sha256": "0" * 64, "bytes": 0}
-    (bundle_path / "manifest.json").write_text(json.dumps(manifest))
+    _write_manifest(bundle_path, manifest)
     with pytest.raises(BundleCorrupt, match="plain file name"):
         open_bundle(bundle_path, None)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from recsvc.credentials import parse_token_keys
 from recsvc.serving.errors import TokenInvalid
-from recsvc.serving.token import TokenSigner, load_or_create_key, parse_keys
+from recsvc.serving.token import TokenSigner, load_or_create_key
 
 NOW = 1_790_000_000
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -81,9 +82,9 @@ def test_the_user_id_cannot_be_read_from_the_token_without_the_key() -> None:
 
 
 def test_keys_are_parsed_in_order_and_short_ones_refused_by_place() -> None:
-    assert parse_keys(f"{'a' * 16}, {'b' * 16}\n{'c' * 16}") == (b"a" * 16, b"b" * 16, b"c" * 16)
+    assert parse_token_keys(f"{'a' * 16}, {'b' * 16}\n{'c' * 16}") == (b"a" * 16, b"b" * 16, b"c" * 16)
     with pytest.raises(ValueError, match="key 2 is shorter") as refused:
-        parse_keys(f"{'a' * 16} secret")
+        parse_token_keys(f"{'a' * 16} secret")
     assert "secret" not in str(refused.value)
 
 
