@@ -81,7 +81,8 @@ def ensure(workspace: Workspace, options: Namespace) -> int:
         else:
             trained_on = workspace.registry.manifest(champion).data.name
             print(f"champion {champion} (trained on {trained_on}) is there: nothing to train")
-            print(f"to train on other data: make retrain {_source_words(options)}")
+            if trained_on != _source_name(options):
+                print(f"to train on other data: make retrain {_source_words(options)}")
             return 0
     return retrain(workspace, options)
 

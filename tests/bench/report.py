@@ -19,7 +19,9 @@ def table(lines: Sequence[Measurement]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     text = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
     text.insert(1, "  ".join("─" * width for width in widths).rstrip())
-    notes = [f"  {line.name}: {note}" for line in lines for note in line.notes]
+    notes = [
+        f"  {line.name}: {note}" for line in lines for note in (*line.notes, *([line.missing] if line.missing else []))
+    ]
     return "\n".join([*text, *([""] if notes else []), *notes])
 
 
@@ -33,7 +35,7 @@ def write_json(path: Path, lines: Sequence[Measurement], facts: dict[str, Any]) 
 def _cells(line: Measurement) -> tuple[str, ...]:
     target = "–" if line.target is None else f"≤ {_number(line.target)} {line.unit}"
     if line.value is None:
-        return (line.name, target, "–", "", line.missing or "")
+        return (line.name, target, "–", "", "missing")
     spread = f"{_number(min(line.samples))} … {_number(max(line.samples))}" if len(line.samples) > 1 else ""
     verdict = {True: "met", False: "MISSED", None: ""}[line.met]
     return (line.name, target, f"{_number(line.value)} {line.unit}", spread, verdict)
