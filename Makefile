@@ -51,7 +51,7 @@ models: $(STAMP) ## list the versions
 	@$(TRAINING) models
 
 recommend: $(STAMP) ## what a model recommends to a user: USER=id [VERSION=]
-	@$(if $(filter command line,$(origin USER)),,echo "usage: make recommend USER=id"; exit 2;) \
+	@$(if $(and $(filter command,$(firstword $(origin USER))),$(USER)),,echo "usage: make recommend USER=id"; exit 2;) \
 	  $(TRAINING) recommend $(if $(VERSION),--version "$(VERSION)") -- "$(USER)"
 
 prune: $(STAMP) ## remove all but the newest versions: KEEP=number

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from dotenv import dotenv_values
 
 from recsvc.bundle.errors import BundleError
 from training import commands
@@ -19,14 +21,14 @@ USAGE_ERROR = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 when it did what was asked, 1 when the gate refused, 2 for an error it explains."""
-    options = _parser().parse_args(arguments)
-    workspace = commands.Workspace(
-        places=Places(options.models_dir, options.state_dir / "rejects"),
-        data_dir=options.data_dir,
-        progress=Progress(quiet=options.quiet),
-    )
-    command: Callable[[commands.Workspace, argparse.Namespace], int] = options.command
     try:
+        options = _parser(environment()).parse_args(arguments)
+        workspace = commands.Workspace(
+            places=Places(options.models_dir, options.state_dir / "rejects"),
+            data_dir=options.data_dir,
+            progress=Progress(quiet=options.quiet),
+        )
+        command: Callable[[commands.Workspace, argparse.Namespace], int] = options.command
         return command(workspace, options)
     except (TrainingError, BundleError) as exc:
         print(f"error: {exc}", file=sys.stderr)
@@ -36,11 +38,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def environment() -> dict[str, str]:
+    """The process's variables over those of the file that RECSVC_ENV_FILE names, as the service reads them.
+
+    Raises ConfigInvalid when there is no such file.
+    """
+    named = os.environ.get("RECSVC_ENV_FILE")
+    if not named:
+        return dict(os.environ)
+    if not Path(named).is_file():
+        raise ConfigInvalid(f"RECSVC_ENV_FILE: there is no file {named}; correct the path or unset it")
+    read = dotenv_values(named, interpolate=False)
+    return {name: value for name, value in read.items() if value} | dict(os.environ)
+
+
+def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("--models-dir", type=Path, default=Path(os.environ.get("RECSVC_MODELS_DIR") or "models"))
-    parser.add_argument("--state-dir", type=Path, default=Path(os.environ.get("RECSVC_STATE_DIR") or "var/state"))
-    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("RECSVC_DATA_DIR") or "data"))
+    parser.add_argument("--models-dir", type=Path, default=Path(variables.get("RECSVC_MODELS_DIR") or "models"))
+    parser.add_argument("--state-dir", type=Path, default=Path(variables.get("RECSVC_STATE_DIR") or "var/state"))
+    parser.add_argument("--data-dir", type=Path, default=Path(variables.get("RECSVC_DATA_DIR") or "data"))
     parser.add_argument("--quiet", action="store_true", help="print results only")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -92,10 +108,9 @@ def _columns(text: str) -> dict[str, str]:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

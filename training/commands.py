@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from recsvc.bundle.errors import BundleError
@@ -54,7 +56,8 @@ def train(workspace: Workspace, options: Namespace) -> int:
     """Publishes a version and shows how good it is."""
     trained = run.train(_plan(workspace, options), workspace.places, workspace.progress)
     _show(workspace, trained)
-    print(f"next: make promote VERSION={trained.version}")
+    force = "" if trained.gate.passed else " FORCE=1, if it is to replace the champion all the same"
+    print(f"next: make promote VERSION={trained.version}{force}")
     return 0
 
 
@@ -98,7 +101,8 @@ def evaluate(workspace: Workspace, options: Namespace) -> int:
     split, evaluation = measure(dataset, plan.config, workspace.progress)
     print(f"{manifest.version} on {plan.source.name}, {split.kind} split")
     for what, value in split.notes.items():
-        print(f"  {what}: {value:,.0f}")
+        shown = datetime.fromtimestamp(value, UTC).isoformat() if "Unix" in what else f"{value:,.0f}"
+        print(f"  {what.removesuffix(' (Unix seconds)')}: {shown}")
     print(format_table(evaluation))
     print(f"next: make promote VERSION={manifest.version}")
     return 0
@@ -224,7 +228,7 @@ def _version(workspace: Workspace, options: Namespace) -> Manifest:
 
 def _source_name(options: Namespace) -> str:
     # Absolute, so that the recorded recipe finds its file again from any directory.
-    return str(Path(options.data).resolve()) if options.data else str(options.dataset)
+    return str(Path(options.data).resolve()) if options.data else options.dataset or "sample"
 
 
 def _show(workspace: Workspace, trained: run.Trained) -> None:
@@ -244,7 +248,15 @@ def _model_line(manifest: Manifest) -> str:
 
 
 def _source_words(options: Namespace) -> str:
-    return f"DATA={options.data}" if options.data else f"DATASET={options.dataset}"
+    # Such that the line can be pasted into a shell.
+    words = [f"DATA={shlex.quote(options.data)}"] if options.data else [f"DATASET={_source_name(options)}"]
+    if options.columns:
+        mapping = ",".join(f"{ours}={theirs}" for ours, theirs in options.columns.items())
+        words.append(f"COLUMNS={shlex.quote(mapping)}")
+    for name, value in (("CATALOGUE", options.catalogue), ("CONFIG", options.config)):
+        if value:
+            words.append(f"{name}={shlex.quote(str(value))}")
+    return " ".join(words)
 
 
 def _receipts(workspace: Workspace) -> Path:

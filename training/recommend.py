@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsvc.bundle.types import Bundle, ItemRow, UserRow
+from recsvc.bundle.types import Bundle, Int32, ItemRow, UserRow
 from recsvc.scoring.foldin import fold_in
 from recsvc.scoring.retrieval import top_items
 
@@ -13,10 +13,11 @@ def recommended_lines(bundle: Bundle, user_id: str, limit: int) -> list[str]:
     """The user's best unseen items with titles and the reason; the most popular ones for an unknown user."""
     row = bundle.users.row_of(user_id)
     if row is None:
-        popular = np.argsort(-bundle.popularity, kind="stable")[:limit]
-        head = f"{user_id} is not in {bundle.version}: the most popular items"
-        return [head, *(_line(bundle, int(item), float(bundle.popularity[item]), "popular") for item in popular)]
+        return [f"{user_id} is not in {bundle.version}: the most popular items", *_popular(bundle, limit, None)]
     items, confidence = bundle.interactions.of(UserRow(row))
+    if not (confidence > 0).any():
+        head = f"{user_id} in {bundle.version}: no preference is left after the decay; the most popular unseen items"
+        return [head, *_popular(bundle, limit, items)]
     folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, bundle.manifest.objective.regularization)
     allowed = np.ones(len(bundle.items), dtype=bool)
     allowed[items] = False
@@ -30,6 +31,14 @@ def recommended_lines(bundle: Bundle, user_id: str, limit: int) -> list[str]:
             for item, score, own in zip(best, scores, reasons, strict=True)
         ),
     ]
+
+
+def _popular(bundle: Bundle, limit: int, seen: Int32 | None) -> list[str]:
+    popularity = bundle.popularity.copy()
+    if seen is not None:
+        popularity[seen] = -1.0
+    best = np.argsort(-popularity, kind="stable")[:limit]
+    return [_line(bundle, int(item), float(popularity[item]), "popular") for item in best if popularity[item] >= 0]
 
 
 def _name(bundle: Bundle, item: int) -> str:

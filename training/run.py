@@ -28,6 +28,8 @@ from training.report.render import ReportInput, render
 from training.sources.dataset import Dataset
 from training.split import Split
 
+_COLLAPSED = 1e-3
+"""No item factor larger than that: the penalty outweighed the data, and every user vector is all but 0."""
 _LIBRARIES = ("implicit", "faiss-cpu", "numpy", "scipy", "duckdb", "pyarrow")
 
 
@@ -103,6 +105,11 @@ def fit_everything(dataset: Dataset, config: RunConfig, progress: Progress) -> F
     as_of = float(events.timestamps.max()) if events.has_time else None
     matrix = build_matrix(events, config.interactions.recipe(), as_of)
     factors = fit_als(matrix.training, config.als, progress=None if progress.quiet else MODEL)
+    if float(np.abs(factors.items).max()) < _COLLAPSED:
+        progress.say(
+            f"  warning: all factors are next to 0, so no list will be personal: als.regularization = "
+            f"{config.als.regularization:g} is too high for this much data; lower it in the settings (CONFIG=)"
+        )
     return Fit(as_of, matrix, factors)
 
 

@@ -167,7 +167,7 @@ class Recommender:
         model = await self._model(filters)
         row = model.bundle.users.row_of(user_id)
         found = [] if row is None else await self._run(partial(sources.like_user, model, row, filters.limit))
-        degraded = [] if len(found) == filters.limit else [Degraded.END_OF_LIST if found else Degraded.NEW_USER]
+        degraded = [] if len(found) == filters.limit else [Degraded.NEW_USER if row is None else Degraded.END_OF_LIST]
         self._count(degraded)
         return SimilarUsers(model, found, degraded)
 

@@ -33,7 +33,7 @@ function because(item) {
   const reason = item.reason;
   if (reason.type === "because_of") {
     const named = reason.items.map((id, place) => (reason.titles && reason.titles[place]) || id);
-    return named.length ? `Because you watched ${named.join(" and ")}` : "Picked for you";
+    return named.length ? `Because of ${named.map((name) => `“${name}”`).join(" and ")}` : "Picked for you";
   }
   const what = { trending: "Trending", popular: "Popular", latest: "New" }[reason.type];
   return reason.category ? `${what} in ${reason.category}` : what;
