@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,8 +16,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from recsvc.store.breaker import Breaker, BreakerState
+from recsvc.store.breaker import Breaker, BreakerState, Permit
 from recsvc.store.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -52,7 +55,7 @@ class RedisConnection:
             async with _deadline(self._timeout_seconds):
                 result = await call(self._client)
         except (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError) as exc:
-            self._breaker.failed(permit)
+            self._failed(permit, exc)
             raise StoreUnavailable(f"Redis is not reachable: {exc or type(exc).__name__}") from exc
         except DataError:
             self._breaker.abandoned(permit)
@@ -66,6 +69,12 @@ class RedisConnection:
             raise
         self._breaker.succeeded(permit)
         return result
+
+    def _failed(self, permit: Permit, exc: Exception) -> None:
+        closed = self._breaker.state is BreakerState.CLOSED
+        self._breaker.failed(permit)
+        if closed and self._breaker.state is BreakerState.OPEN:
+            logger.warning("Redis does not answer (%s); answers go without it until it does", type(exc).__name__)
 
     async def ping(self) -> bool:
         """Asks Redis now (unless the breaker is waiting): whether it answers. Never raises `StoreUnavailable`."""
