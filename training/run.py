@@ -20,7 +20,7 @@ from training.errors import DataInvalid
 from training.evaluate import Evaluation
 from training.experiment import MODEL, gate_against, measure
 from training.index import build_index, measure_index
-from training.matrix import Matrix, build_matrix, trending_scores
+from training.matrix import Matrix, build_matrix, event_weights, trending_scores
 from training.plan import Places, Plan
 from training.progress import Progress
 from training.report.examples import example_lists
@@ -75,10 +75,9 @@ def train(plan: Plan, places: Places, progress: Progress) -> Trained:
 
 def check_trainable(dataset: Dataset, config: RunConfig) -> None:
     """Raises DataInvalid when the events cannot make a model: one user, one item, nothing positive."""
-    matrix = build_matrix(dataset.events, config.interactions.recipe(), None)
-    positive = matrix.confidence.tocoo()
-    chosen = positive.data > 1.0
-    for what, rows in (("user", positive.row[chosen]), ("item", positive.col[chosen])):
+    events = dataset.events
+    positive = event_weights(events, config.interactions.recipe()) > 0
+    for what, rows in (("user", events.users[positive]), ("item", events.items[positive])):
         found = len(np.unique(rows))
         if found < 2:
             raise DataInvalid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.csv
 
 from recsvc.bundle.types import Int32, Int64
 from recsvc.events.schema import TYPE_CODES
@@ -79,11 +81,18 @@ def read_pairs(path: Path) -> Int64:
     delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
     skip = 0 if text[:1].isdigit() else 1
     try:
-        return np.loadtxt(
-            text.splitlines(), dtype=np.int64, delimiter=delimiter, skiprows=skip, usecols=(0, 1), ndmin=2
+        table = pyarrow.csv.read_csv(
+            io.BytesIO(text.encode()),
+            pyarrow.csv.ReadOptions(autogenerate_column_names=True, skip_rows=skip),
+            pyarrow.csv.ParseOptions(delimiter=delimiter),
+            pyarrow.csv.ConvertOptions(column_types={"f0": "int64", "f1": "int64"}, include_columns=["f0", "f1"]),
         )
-    except ValueError as exc:
+        pairs: Int64 = np.column_stack([table["f0"].to_numpy(), table["f1"].to_numpy()])
+    except (ValueError, KeyError) as exc:
         raise DataInvalid(f"{path}: not a user and an item number on every line ({exc}); fetch it again") from exc
+    if pairs.dtype != np.int64:  # a missing number became a NaN
+        raise DataInvalid(f"{path}: not a user and an item number on every line; fetch it again")
+    return pairs
 
 
 def _tasks(path: Path) -> Int64:
