@@ -38,6 +38,14 @@ def test_consumed_items_do_not_come_back_but_seen_tiles_may(service: RunningServ
     assert second in ids(answer)
 
 
+def test_excluded_items_do_not_come_and_the_list_stays_full(service: RunningService) -> None:
+    body: dict[str, Any] = {"events": [event("like", "v001")], "limit": 10}
+    unwanted = ids(service.post(PATH, body))[:3]
+    answer = service.post(PATH, {**body, "exclude": unwanted})
+    assert len(answer["items"]) == 10
+    assert not set(unwanted) & set(ids(answer))
+
+
 def test_without_a_liked_item_it_is_a_newcomers_list(service: RunningService) -> None:
     answer = service.post(PATH, {"events": [event("skip", "v299")]})
     newcomer = service.recommend("nobody", exclude="v299")

@@ -214,3 +214,14 @@ class LateReader:
             self._looked = True
             return None
         return await self._store.get(user_id, model, digest)
+
+
+def test_two_models_asked_for_at_the_same_moment_compute_a_list_each(redis_url: str) -> None:
+    compute, key = Computation(), some_key()
+    other = ListKey(key.user_id, "another-model", key.categories, key.depth, key.n_items)
+
+    async def scenario(workers: list[CandidateCache]) -> None:
+        await asyncio.gather(workers[0].get(key, compute), workers[0].get(other, compute))
+
+    with_workers(redis_url, 1, scenario)
+    assert compute.calls == 2
