@@ -188,7 +188,7 @@ def rollback(workspace: Workspace, options: Namespace) -> int:
     """Returns to the champion before the latest promotion, once its bundle is found whole."""
     target = workspace.registry.rollback_target()
     open_bundle(workspace.registry.path(target), _receipts(workspace), full=True)
-    print(f"champion: {workspace.registry.rollback()}\na running service takes it up by itself")
+    print(f"champion: {workspace.registry.rollback(target)}\na running service takes it up by itself")
     return 0
 
 

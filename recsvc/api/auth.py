@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import FastAPI, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from recsvc.api.errors import Forbidden, Unauthorized
+from recsvc.api.errors import Forbidden, OriginRefused, Unauthorized
 from recsvc.credentials import SCOPES, ApiKey
 from recsvc.settings import Settings
 
@@ -57,9 +57,23 @@ class Keyring:
             raise Forbidden(scope)
 
 
+def _from_elsewhere(request: Request) -> bool:
+    """Whether a page of another origin, not among RECSVC_CORS_ORIGINS, sent the request.
+
+    Without keys whoever reaches loopback is let in, and every page in a local browser does.
+    """
+    origin = request.headers.get("origin")
+    if origin is None:
+        return False
+    allowed: tuple[str, ...] = request.app.state.cors_origins
+    same = origin.partition("://")[2] == request.headers.get("host")
+    return not same and origin not in allowed and "*" not in allowed
+
+
 def install_auth(app: FastAPI, settings: Settings) -> None:
     """Puts the keyring where `require` finds it: `app.state.keyring`."""
     app.state.keyring = Keyring.from_settings(settings)
+    app.state.cors_origins = settings.cors_origins
 
 
 def require(scope: str) -> Callable[..., Awaitable[None]]:
@@ -69,6 +83,8 @@ def require(scope: str) -> Callable[..., Awaitable[None]]:
 
     async def check(request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]) -> None:
         keyring: Keyring = request.app.state.keyring
+        if keyring.open and request.method not in {"GET", "HEAD"} and _from_elsewhere(request):
+            raise OriginRefused(request.headers["origin"])
         keyring.authorise(request.headers.get("authorization"), scope)
 
     return check

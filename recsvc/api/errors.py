@@ -97,6 +97,15 @@ class Forbidden(ApiError):  # noqa: N818
         super().__init__(f"the API key lacks the scope {scope!r}", headers={"WWW-Authenticate": challenge})
 
 
+class OriginRefused(ApiError):  # noqa: N818
+    """403: a page of another origin may not change anything in a service that asks for no key."""
+
+    status, kind, title = 403, "origin-refused", "Origin refused"
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(f"pages of {origin} may not do this: add the origin to RECSVC_CORS_ORIGINS, or configure keys")
+
+
 class ServiceNotReady(ApiError):  # noqa: N818
     """503: the service cannot answer this yet, or for the moment."""
 

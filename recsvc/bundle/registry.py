@@ -66,9 +66,9 @@ class Registry:
 
     def promote(self, version: str) -> None:
         """Makes a version the champion. Raises VersionUnknown; promoting the champion again changes nothing."""
-        self.path(version)
         with self._locked():
-            previous = self.champion()
+            self.path(version)
+            previous = self._champion_or_none()
             if previous != version:
                 self._record("promote", version, previous)
                 self._write_champion(version)
@@ -77,14 +77,17 @@ class Registry:
         """The version that `rollback` would return to. Raises NothingToRollBackTo."""
         return self._before_latest_promotion()
 
-    def rollback(self) -> str:
+    def rollback(self, expected: str | None = None) -> str:
         """Makes the champion before the latest promotion champion again; returns its version.
 
-        Rolling back twice goes back two promotions. Raises NothingToRollBackTo.
+        Rolling back twice goes back two promotions. Raises NothingToRollBackTo, also when somebody else's promotion
+        or rollback meanwhile made the target another one than the `expected` one, which the caller had verified.
         """
         with self._locked():
             target = self._before_latest_promotion()
-            self._record("rollback", target, self.champion())
+            if expected not in (None, target):
+                raise NothingToRollBackTo(f"the champion was changed meanwhile; {expected} is no longer the one before")
+            self._record("rollback", target, self._champion_or_none())
             self._write_champion(target)
             return target
 
@@ -105,6 +108,12 @@ class Registry:
                 shutil.rmtree(doomed)
             return removed
 
+    def _champion_or_none(self) -> str | None:
+        try:
+            return self.champion()
+        except BundleCorrupt:
+            return None  # promoting or rolling back is what mends an unreadable CHAMPION
+
     def _before_latest_promotion(self) -> str:
         stack: list[str | None] = []
         for entry in self._records():
@@ -119,11 +128,17 @@ class Registry:
             raise NothingToRollBackTo(f"the earlier champion {target} was removed; promote another version instead")
         return target
 
-    def _records(self) -> Iterator[dict[str, str]]:
+    def _records(self) -> Iterator[dict[str, str | None]]:
         file = self.models_dir / PROMOTIONS_NAME
         if file.is_file():
-            for line in file.read_text("utf-8").splitlines():
-                yield json.loads(line)
+            for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), start=1):
+                try:
+                    entry = json.loads(line)
+                    yield {"action": entry["action"], "previous": entry["previous"]}
+                except (ValueError, KeyError, TypeError) as exc:
+                    raise BundleCorrupt(
+                        file, f"line {number} is not a record of a promotion; mend or remove it"
+                    ) from exc
 
     def _record(self, action: str, version: str, previous: str | None) -> None:
         entry = {

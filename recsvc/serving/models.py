@@ -124,7 +124,7 @@ class ModelPool:
             except BundleError:
                 self._telemetry.activations.labels("refused").inc()
                 raise
-            await asyncio.to_thread(self.registry.rollback)
+            await asyncio.to_thread(self.registry.rollback, target)
             self._swap(opened)
             return opened
 

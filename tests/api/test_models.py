@@ -192,3 +192,12 @@ class TestNoModel:
             empty.publish()
             wait_until(lambda: empty.client.get("/readyz").status_code == 200)
             assert len(empty.recommend("u001")["items"]) == 20
+
+
+def test_a_page_of_another_origin_cannot_change_the_model_of_a_service_without_keys(service: RunningService) -> None:
+    answer = service.client.post("/v1/models:rollback", headers={"Origin": "http://evil.example"})
+    assert answer.status_code == 403
+    assert "RECSVC_CORS_ORIGINS" in answer.json()["detail"]
+    here = str(service.client.base_url).rstrip("/")
+    own = service.client.post("/v1/models:rollback", headers={"Origin": here})
+    assert own.status_code != 403

@@ -84,3 +84,25 @@ def test_concurrent_promotions_leave_one_consistent_history(registry: Registry) 
     last = registry.champion()
     promotions = (registry.models_dir / "PROMOTIONS.jsonl").read_text().splitlines()
     assert f'"version": "{last}"' in promotions[-1]
+
+
+def test_promoting_mends_an_unreadable_champion_line(registry: Registry) -> None:
+    (registry.models_dir / "CHAMPION").write_text("junk\n")
+    registry.promote(V2)
+    assert registry.champion() == V2
+
+
+def test_a_damaged_record_of_promotions_is_named_by_its_line(registry: Registry) -> None:
+    registry.promote(V1)
+    with (registry.models_dir / "PROMOTIONS.jsonl").open("a") as file:
+        file.write('{"at": "x"\n')
+    with pytest.raises(BundleCorrupt, match=r"PROMOTIONS\.jsonl: line 2"):
+        registry.rollback()
+
+
+def test_a_rollback_to_another_version_than_the_one_verified_is_refused(registry: Registry) -> None:
+    for version in (V1, V2, V3):
+        registry.promote(version)
+    with pytest.raises(NothingToRollBackTo, match="changed meanwhile"):
+        registry.rollback(V1)
+    assert registry.champion() == V3

@@ -208,4 +208,7 @@ def _moment(text: str) -> int:
         moment = None
     if moment is None or (moment.tzinfo is None and len(text) > len("2026-01-01")):
         raise ValueError(f"published_at {text!r} is none of Unix seconds, RFC 3339 with its offset, a date")
-    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
+    seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    if not abs(seconds) < LATEST_SECONDS:
+        raise ValueError(f"published_at {text!r} is not a time before 2100")
+    return int(seconds)

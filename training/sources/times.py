@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from training.sources.engine import query
 
 LATEST_SECONDS: Final = 4_102_444_800.0
 """2100-01-01: later times, and any before 1970, are mistakes."""
+_CLOCK_SKEW_SECONDS: Final = 86_400.0
 MILLISECONDS_FROM: Final = 1e11
 """As seconds the year 5138, as milliseconds 1973: a number this large counts milliseconds (or still less)."""
 
@@ -31,7 +33,7 @@ REMEDIES: Final = {
     UNREADABLE: "write Unix seconds (1767225600) or RFC 3339 (2026-01-01T00:00:00Z)",
     NO_OFFSET: "end each time with Z or an offset: 2026-01-01T00:00:00Z",
     MILLISECONDS: "divide Unix milliseconds by 1,000: times are in seconds",
-    OUT_OF_RANGE: "times are Unix seconds from 1970 to 2100",
+    OUT_OF_RANGE: "times are Unix seconds from 1970 to today; what lies more than a day ahead is a mistake",
     NUMBER_AMONG_TEXT: "use one format in the whole column",
     TEXT_AMONG_NUMBERS: "use one format in the whole column",
 }
@@ -66,7 +68,9 @@ def read_times(column: Any) -> Times:
 
 
 def _outside(seconds: npt.NDArray[np.float64]) -> Bool:
-    return ~((seconds >= 0) & (seconds < LATEST_SECONDS))
+    # One event far ahead would be the moment all others are decayed to, and fade them out.
+    latest = min(LATEST_SECONDS, time.time() + _CLOCK_SKEW_SECONDS)
+    return ~((seconds >= 0) & (seconds < latest))
 
 
 def _number_faults(numbers: npt.NDArray[np.float64], there: Bool) -> dict[str, Bool]:
