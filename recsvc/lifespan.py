@@ -18,7 +18,7 @@ from recsvc.credentials import parse_token_keys
 from recsvc.serving.cache import CandidateCache
 from recsvc.serving.models import ModelPool
 from recsvc.serving.recommender import Recommender
-from recsvc.serving.token import TokenSigner, load_or_create_key
+from recsvc.tokens import TokenSigner, load_or_create_key
 from recsvc.settings import Settings
 from recsvc.store.connection import RedisConnection, connect
 from recsvc.store.embedded import EmbeddedRedis

@@ -83,6 +83,21 @@ class Settings(BaseSettings):
     redis_timeout_milliseconds: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Longest wait for one Redis round trip, connecting and queueing included; then the answer goes without."""
 
+    event_timeout_milliseconds: Annotated[int, Field(ge=10, le=60_000)] = 2_000
+    """Longest wait for Redis to have events on its disk; then the call is answered 503 and may be sent again."""
+
+    event_workers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Processes, started with the service, that write events to the log; 0: they run elsewhere (`make worker`)."""
+
+    max_unwritten_events: Annotated[int, Field(ge=256, le=1_000_000_000)] = 1_000_000
+    """Events that may wait in Redis for a worker, shared evenly among the partitions; then events are answered 503."""
+
+    log_flush_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 5.0
+    """How long an event waits at most before a worker writes it to the log."""
+
+    live_poll_seconds: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.2
+    """How often a process looks for changes of items and for erasures."""
+
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 1_048_576
     """Largest request body; a larger one is answered 413."""
 

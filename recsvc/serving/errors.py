@@ -35,7 +35,3 @@ class ParameterInvalid(ServingError):  # noqa: N818
     def __init__(self, parameter: str, message: str) -> None:
         super().__init__(message)
         self.parameter = parameter
-
-
-class TokenInvalid(ServingError):  # noqa: N818
-    """A recommendation_id that this service did not sign, that was altered, or that is too old."""

@@ -25,7 +25,7 @@ from recsvc.serving.models import ModelPool
 from recsvc.serving.paging import Page, cut, depths
 from recsvc.serving.served import History, ServedModel
 from recsvc.serving.singleflight import SingleFlight
-from recsvc.serving.token import TokenSigner
+from recsvc.tokens import TokenSigner
 from recsvc.telemetry import Telemetry
 
 T = TypeVar("T")

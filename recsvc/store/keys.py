@@ -5,17 +5,9 @@ An id inside a key is percent-encoded, so neither a colon nor a brace of an id c
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import quote
-from zlib import crc32
 
-PARTITIONS: Final = 256
-"""Fixed for good: another number would move every user's keys."""
-
-
-def partition_of(user_id: str) -> int:
-    """The user's partition, 0 to PARTITIONS - 1: CRC-32 of the id's UTF-8 bytes, the same on every machine."""
-    return crc32(user_id.encode("utf-8")) % PARTITIONS
+from recsvc.eventlog.position import partition_of
 
 
 def hash_tag(partition: int) -> str:

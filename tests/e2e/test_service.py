@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from recsvc.bundle.registry import Registry
-from recsvc.serving.token import TokenSigner, load_or_create_key
+from recsvc.tokens import TokenSigner, load_or_create_key
 from tests.builders import publish_bundle
 from tests.e2e.service_process import ServiceProcess, eventually, started
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recsvc.serving.errors import TokenInvalid
 
 _PREFIX: Final = "r1."
 _HEAD: Final = struct.Struct("<I8s8s")
@@ -29,6 +28,10 @@ _DIGEST_BYTES: Final = 8
 _KEY_BYTES: Final = 32
 _MIN_KEY_BYTES: Final = 16
 _MAX_CHARACTERS: Final = 1_024
+
+
+class TokenInvalid(Exception):  # noqa: N818
+    """A recommendation_id that this service did not sign, that was altered, or that is too old."""
 
 
 @dataclass(frozen=True, slots=True)

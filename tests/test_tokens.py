@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from recsvc.credentials import parse_token_keys
-from recsvc.serving.errors import TokenInvalid
-from recsvc.serving.token import TokenSigner, load_or_create_key
+from recsvc.tokens import TokenInvalid, TokenSigner, load_or_create_key
 
 NOW = 1_790_000_000
 OLD, NEW = b"o" * 32, b"n" * 32

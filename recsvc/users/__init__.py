@@ -1,0 +1,1 @@
+"""Users: what they did lately, who they were merged into, and their erasure."""

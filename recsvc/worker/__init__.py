@@ -1,0 +1,1 @@
+"""The worker: a process that moves events from Redis into the log."""
