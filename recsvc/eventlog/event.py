@@ -33,7 +33,8 @@ _REQUIRED: Final = ("event_id", "type", "user_id", "timestamp")
 @dataclass(frozen=True, slots=True)
 class LogEvent:
     """`timestamp` Unix seconds, already corrected for clock skew; `sent_timestamp` what the caller sent where that was
-    another. `attribution` "valid" or "invalid" where a `recommendation_id` came; placement and model are the token's."""
+    another. `attribution` "valid" or "invalid" where a `recommendation_id` came; placement and model are the token's.
+    """
 
     event_id: str
     type: str
@@ -53,20 +54,18 @@ class LogEvent:
 
 def encode(event: LogEvent) -> bytes:
     """The event as compact JSON; what is None is left out."""
-    return orjson.dumps(
-        {short: value for name, short in _NAMES.items() if (value := getattr(event, name)) is not None}
-    )
+    return orjson.dumps({short: value for name, short in _NAMES.items() if (value := getattr(event, name)) is not None})
 
 
 def decode(payload: bytes) -> LogEvent:
     """The event that `encode` wrote. Raises ValueError saying what is wrong with bytes that are none."""
     raw: Any = orjson.loads(payload)
     if not isinstance(raw, dict):
-        raise ValueError("the entry is not a JSON object")
+        raise ValueError("the entry is not a JSON object")  # noqa: TRY004 - one kind of error for all that is damaged
     for name in _REQUIRED:
-        if _NAMES[name] not in raw:
+        if raw.get(_NAMES[name]) is None:
             raise ValueError(f"the entry has no {name}")
-    values = {name: raw.get(short) for name, short in _NAMES.items()}
+    values: dict[str, Any] = {name: raw.get(short) for name, short in _NAMES.items()}
     for name, value in values.items():
         wanted: Any = str if name in _TEXTS else (int, float)
         if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):

@@ -79,7 +79,7 @@ class Tombstones:
 
 
 def read_tombstones(state_dir: Path) -> Tombstones:
-    """The tombstones of a state directory; none when there is no file. Raises ValueError naming a line that is wrong."""
+    """The tombstones of a state directory; none when there is no file. Raises ValueError naming a wrong line."""
     file = state_dir / "live" / FILE_NAME
     try:
         lines = file.read_text("utf-8").splitlines()

@@ -1,0 +1,135 @@
+"""Events as rows: the columns of the log's files, and which rows are to be forgotten."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsvc.eventlog.event import MERGE, LogEvent
+from recsvc.eventlog.position import StreamId
+from recsvc.eventlog.tombstones import Tombstone, Tombstones
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_TEXTS: Final = (
+    "event_id",
+    "type",
+    "user_id",
+    "item_id",
+    "target_type",
+    "target_id",
+    "session_id",
+    "recommendation_id",
+    "attribution",
+    "placement",
+    "model_version",
+)
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("stream_ms", pa.int64(), nullable=False),
+        pa.field("stream_seq", pa.int64(), nullable=False),
+        pa.field("partition", pa.int16(), nullable=False),
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string()),
+        pa.field("timestamp", _TIME, nullable=False),
+        pa.field("received_at", _TIME, nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("target_type", pa.string()),
+        pa.field("target_id", pa.string()),
+        pa.field("session_id", pa.string()),
+        pa.field("recommendation_id", pa.string()),
+        pa.field("attribution", pa.string()),
+        pa.field("placement", pa.string()),
+        pa.field("model_version", pa.string()),
+        pa.field("sent_timestamp", _TIME),
+    ]
+)
+"""A row per event, in the order of the stream. `received_at` is the time in its stream id, by Redis' clock;
+`sent_timestamp` what the caller had sent where `timestamp` was corrected."""
+
+ERASURE_COLUMNS: Final = ["stream_ms", "stream_seq", "type", "user_id", "target_id"]
+"""What `erased_rows` reads."""
+
+_LATEST_SECONDS: Final = 253_402_300_799.0
+"""The end of the year 9999: past it a date cannot be written."""
+
+
+def row_problem(event: LogEvent) -> str | None:
+    """Why the event fits no row, though it was an event's JSON; None when it does."""
+    for name in ("timestamp", "sent_timestamp"):
+        seconds = getattr(event, name)
+        if seconds is not None and not abs(seconds) <= _LATEST_SECONDS:
+            return f"{name} {seconds!r} is not a time of the years 1 to 9999"
+    if event.value is not None and not math.isfinite(event.value):
+        return f"value {event.value!r} is not a finite number"
+    return None
+
+
+def table_of(partition: int, events: Sequence[LogEvent], ids: Sequence[StreamId]) -> pa.Table:
+    """The rows of events without a `row_problem`; `ids[i]` is the stream id of `events[i]`."""
+    milliseconds = np.fromiter((at.milliseconds for at in ids), np.int64, len(ids))
+    columns: dict[str, Any] = {
+        name: pa.array([getattr(event, name) for event in events], pa.string()) for name in _TEXTS
+    }
+    columns["stream_ms"] = pa.array(milliseconds)
+    columns["stream_seq"] = pa.array(np.fromiter((at.sequence for at in ids), np.int64, len(ids)))
+    columns["partition"] = pa.array(np.full(len(ids), partition, np.int16))
+    columns["timestamp"] = _times([event.timestamp for event in events])
+    columns["received_at"] = pa.array(milliseconds * 1000).cast(_TIME)
+    columns["value"] = pa.array([event.value for event in events], pa.float64(), from_pandas=True)
+    columns["sent_timestamp"] = _times([event.sent_timestamp for event in events])
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def erased_rows(rows: pa.Table | pa.RecordBatch, tombstones: Tombstones) -> pa.Array | None:
+    """Which rows (with `ERASURE_COLUMNS`) are to be forgotten, as booleans, or None when none is.
+
+    Beside the rows of erased users these are merges into one: such a row names the account it went to. Its stream is
+    another one than the account's, so the times of the two ids are compared.
+    """
+    if not len(tombstones) or not rows.num_rows:
+        return None
+    marks: list[Any] = []
+    milliseconds, sequences = rows.column("stream_ms"), rows.column("stream_seq")
+    for user_id, tombstone in _found(rows.column("user_id"), tombstones):
+        until = tombstone.until
+        same = pc.and_(pc.equal(milliseconds, until.milliseconds), pc.less_equal(sequences, until.sequence))
+        before = pc.or_(pc.less(milliseconds, until.milliseconds), same)
+        marks.append(pc.and_(pc.equal(rows.column("user_id"), user_id), before))
+    merges = pc.equal(rows.column("type"), MERGE)
+    if pc.any(merges).as_py():
+        targets = rows.column("target_id")
+        for user_id, tombstone in _found(pc.drop_null(targets.filter(merges)), tombstones):
+            before = pc.less_equal(milliseconds, tombstone.until.milliseconds)
+            marks.append(pc.and_(pc.and_(merges, before), pc.fill_null(pc.equal(targets, user_id), False)))
+    if not marks:
+        return None
+    everything = marks[0]
+    for mark in marks[1:]:
+        everything = pc.or_(everything, mark)
+    return everything if pc.any(everything).as_py() else None
+
+
+def without_erased(rows: pa.Table, tombstones: Tombstones) -> pa.Table:
+    """The rows that are not to be forgotten."""
+    mask = erased_rows(rows, tombstones)
+    return rows if mask is None else rows.filter(pc.invert(mask))
+
+
+def _found(user_ids: Any, tombstones: Tombstones) -> list[tuple[str, Tombstone]]:
+    known = ((user_id, tombstones.of(user_id)) for user_id in pc.unique(user_ids).to_pylist())
+    return [(user_id, tombstone) for user_id, tombstone in known if tombstone is not None]
+
+
+def _times(seconds: list[float | None]) -> Any:
+    """Unix seconds to microseconds, None to null."""
+    there = np.array([value is not None for value in seconds])
+    micros = np.rint(np.array([value or 0.0 for value in seconds], np.float64) * 1e6).astype(np.int64)
+    return pa.array(micros, mask=~there if len(seconds) else None).cast(_TIME)
