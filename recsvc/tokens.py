@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-
 _PREFIX: Final = "r1."
 _HEAD: Final = struct.Struct("<I8s8s")
 _MAC_BYTES: Final = 16
