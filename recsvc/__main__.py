@@ -26,6 +26,7 @@ from recsvc.store.embedded import EmbeddedRedis
 from recsvc.store.errors import DirectoryInUse, EmbeddedRedisFailed
 from recsvc.telemetry import MULTIPROCESS_VARIABLE, configure_logging, prepare_metrics_directory
 from recsvc.welcome import base_url, wait_until_answering, welcome_lines
+from recsvc.worker.supervisor import EventWorkers
 
 REFUSED: Final = 2
 """Exit status: what was asked for cannot be done; the message says what to change."""
@@ -83,6 +84,7 @@ def serve(settings: Settings) -> int:
         if settings.redis_url is None:
             redis = opened.enter_context(EmbeddedRedis(settings.state_dir))
             os.environ["RECSVC_REDIS_URL"] = redis.url
+        opened.enter_context(EventWorkers(settings.event_workers))
         if settings.workers > 1:
             os.environ[MULTIPROCESS_VARIABLE] = str(prepare_metrics_directory(settings.state_dir))
         threading.Thread(target=_welcome, args=(settings, listener, version), name="welcome", daemon=True).start()

@@ -1,1 +1,1 @@
-"""The worker: a process that moves events from Redis into the log."""
+"""The event worker: from the streams in Redis to the log's files."""

@@ -1,0 +1,54 @@
+"""From a stream's entries to rows: what can be written, what is erased, and what nobody can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from recsvc.eventlog.event import LogEvent, decode
+from recsvc.eventlog.position import StreamId, partition_of
+from recsvc.eventlog.rows import row_problem, table_of, without_erased
+from recsvc.eventlog.tombstones import Tombstones
+from recsvc.store.streams import DeadLetter, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive entries of one partition's stream: those after `after`, up to and with `last`."""
+
+    partition: int
+    after: StreamId
+    last: StreamId
+    rows: pa.Table
+    dead: list[DeadLetter]
+
+
+def batch_of(partition: int, after: StreamId, entries: Sequence[Entry], tombstones: Tombstones) -> Batch:
+    """Sorts the entries, of which there is at least one, into rows and dead letters."""
+    events: list[LogEvent] = []
+    ids: list[StreamId] = []
+    dead: list[DeadLetter] = []
+    at_home: dict[str, bool] = {}
+    for entry_id, payload in entries:
+        try:
+            event = decode(payload or b"")
+            user_id = event.user_id
+            if user_id not in at_home:
+                at_home[user_id] = partition_of(user_id) == partition
+        except ValueError as exc:
+            dead.append(DeadLetter(entry_id, payload or b"", str(exc)))
+            continue
+        problem = row_problem(event) if at_home[user_id] else _stray(user_id)
+        if problem is None:
+            events.append(event)
+            ids.append(entry_id)
+        else:
+            dead.append(DeadLetter(entry_id, payload or b"", problem))
+    rows = without_erased(table_of(partition, events, ids), tombstones)
+    return Batch(partition, after, entries[-1][0], rows, dead)
+
+
+def _stray(user_id: str) -> str:
+    return f"its user belongs to partition {partition_of(user_id)}"

@@ -1,0 +1,126 @@
+"""What a worker does beside writing: compaction, and the work that erasures leave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from redis.asyncio import Redis
+
+from recsvc.bundle.errors import BundleError
+from recsvc.bundle.registry import Registry
+from recsvc.eventlog.compact import GRACE_SECONDS, Compacted, compact
+from recsvc.eventlog.files import PartitionLog
+from recsvc.eventlog.manifest import LogDamaged
+from recsvc.eventlog.tombstones import Tombstones
+from recsvc.store.connection import RedisConnection
+from recsvc.store.errors import StoreUnavailable
+from recsvc.worker.erasures import ErasureFeed
+from recsvc.worker.leases import Leases
+
+logger = logging.getLogger(__name__)
+
+ERASURE_SECONDS: Final = 600.0
+"""Between two searches of the whole log for rows of erased users."""
+
+_STEP_SECONDS: Final = 1.0
+_FILES_TO_LOOK: Final = 8
+_HOUR_SECONDS: Final = 3600.0
+_ROUND_SECONDS: Final = GRACE_SECONDS + 60.0
+
+
+class Housekeeping:
+    """Keeps the partitions that `leases` holds in few files and free of erased users; one partition at a time."""
+
+    def __init__(self, connection: RedisConnection, root: Path, models_dir: Path, leases: Leases) -> None:
+        self._connection = connection
+        self._root = root
+        self._registry = Registry(models_dir)
+        self._leases = leases
+        self._written: dict[int, int] = {}
+        self._pending: list[int] = []
+        self._erasing = False
+        self._next_round_at = time.monotonic() + _STEP_SECONDS
+        self._erased_at = 0.0
+        self._next_erasing_at = 0.0
+        self._next_hour_at = 0.0
+        self._rewritten_at = time.time() - _HOUR_SECONDS
+
+    def wrote(self, partitions: Iterable[int]) -> None:
+        """To be told of partitions that got a file."""
+        for partition in partitions:
+            self._written[partition] = self._written.get(partition, 0) + 1
+
+    async def run(self, erasures: ErasureFeed) -> None:
+        """Does a step every second, for good; what fails is logged and tried again in the next round."""
+        while True:
+            await asyncio.sleep(_STEP_SECONDS)
+            try:
+                await self._step(erasures)
+            except (OSError, LogDamaged, BundleError, StoreUnavailable) as exc:
+                logger.warning("the log or the models could not be tidied: %s", exc)
+
+    async def _step(self, erasures: ErasureFeed) -> None:
+        now = time.monotonic()
+        if not self._leases.held:
+            return
+        self._plan(erasures.newest, now)
+        grown = [partition for partition, files in self._written.items() if files >= _FILES_TO_LOOK]
+        if self._pending or grown:
+            tombstones = Tombstones(erasures.tombstones)  # a copy: the worker goes on adding to its own
+            while self._pending:
+                await self._compact(self._pending.pop(), tombstones, erase=True)
+            for partition in grown:
+                self._written.pop(partition, None)
+                await self._compact(partition, tombstones, erase=False)
+        if self._leases.leads:
+            await self._for_all(erasures, now)
+
+    def _plan(self, erased_at: float, now: float) -> None:
+        """A round over every partition: twice an hour, which also removes what the one before replaced, and some
+        minutes after an erasure at the latest. So erased rows are off the disk within the hour."""
+        erased = erased_at > self._erased_at and now >= self._next_erasing_at
+        if erased or now >= self._next_round_at:
+            self._erased_at = erased_at
+            self._next_erasing_at = now + ERASURE_SECONDS
+            self._next_round_at = now + _ROUND_SECONDS
+            self._pending = sorted(self._leases.held, reverse=True)
+
+    async def _for_all(self, erasures: ErasureFeed, now: float) -> None:
+        """What one worker does for all."""
+        if now >= self._next_hour_at:
+            self._next_hour_at = now + _HOUR_SECONDS
+            gone = await asyncio.to_thread(self._registry.expire, Tombstones(erasures.tombstones), time.time())
+            if gone:
+                logger.info("removed models that held erased users: %s", ", ".join(gone))
+        if erasures.newest > self._rewritten_at and time.time() - self._rewritten_at >= _HOUR_SECONDS:
+            self._rewritten_at = time.time()
+            await self._rewrite_redis_file()
+
+    async def _compact(self, partition: int, tombstones: Tombstones, *, erase: bool) -> None:
+        if partition not in self._leases.held:
+            return
+        began = time.monotonic()
+        done = await asyncio.to_thread(_compact_one, self._root, partition, tombstones, erase)
+        if done is not None and done.segments:
+            logger.debug("partition %d: %s", partition, done)
+        await asyncio.sleep(time.monotonic() - began)  # half of the time is for writing
+
+    async def _rewrite_redis_file(self) -> None:
+        """Until Redis rewrites its append-only file, that has the commands that wrote the keys of erased users."""
+
+        async def call(redis: Redis) -> object:
+            return await redis.bgrewriteaof()
+
+        try:
+            await self._connection.run(call)
+        except StoreUnavailable as exc:
+            logger.info("Redis does not rewrite its append-only file on request: %s", exc)
+
+
+def _compact_one(root: Path, partition: int, tombstones: Tombstones, erase: bool) -> Compacted | None:
+    return compact(PartitionLog(root, partition), tombstones, time.time(), erase=erase)

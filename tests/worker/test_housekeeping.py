@@ -1,0 +1,66 @@
+"""What a running worker tidies by itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import redis
+
+from recsvc.bundle.registry import Registry
+from recsvc.eventlog.files import PartitionLog
+from recsvc.eventlog.reader import snapshot
+from recsvc.eventlog.tombstones import Tombstone, digest_of, to_json
+from recsvc.store.keys import ERASURES_KEY
+from tests.builders import publish_bundle
+from tests.eventlog import partitions
+from tests.redis_process import RedisProcess
+from tests.running import wait_until
+from tests.worker.events import HOME, logged, names, send, unwritten
+from tests.worker.worker_process import working
+
+
+def test_small_files_become_a_segment(tmp_path: Path, server: RedisProcess, client: redis.Redis) -> None:
+    root = tmp_path / "state" / "events"
+    sent = names("a", 60)
+    with working(tmp_path, server.url, log_flush_seconds=0.05):
+        for name in sent:
+            send(client, [name], user_id="u1")
+            wait_until(lambda: unwritten(client) == 0)
+        wait_until(lambda: any(root.rglob("segment-*")))
+
+    assert logged(tmp_path / "state") == sorted(sent)
+    assert len(PartitionLog(root, HOME).chain()) < len(sent)
+
+
+def test_rows_of_users_erased_before_go(tmp_path: Path, server: RedisProcess, client: redis.Redis) -> None:
+    root = tmp_path / "state" / "events"
+    partitions.publish(PartitionLog(root, partitions.PARTITION), 0, 40)
+    tombstone = partitions.erased(partitions.USERS[0], 40)
+    client.hset(ERASURES_KEY, tombstone.digest, to_json(tombstone))
+
+    def users() -> set[str]:
+        return {user for file in snapshot(root).files for user in pq.read_table(file)["user_id"].to_pylist()}
+
+    with working(tmp_path, server.url):
+        wait_until(lambda: partitions.USERS[0] not in users())
+
+    assert users() == set(partitions.USERS[1:])
+
+
+def test_models_that_knew_a_user_erased_long_ago_leave_the_registry_and_redis_its_file(
+    tmp_path: Path, server: RedisProcess, client: redis.Redis
+) -> None:
+    registry = Registry(tmp_path / "models")
+    old, champion = (publish_bundle(registry.models_dir, seed=seed) for seed in (1, 2))
+    registry.promote(champion)
+    now = time.time()
+    end = partitions.at(1)
+    for name, erased_at in {"u000": now - 40 * 86_400, "somebody": now}.items():
+        client.hset(ERASURES_KEY, digest_of(name), to_json(Tombstone(digest_of(name), end, erased_at)))
+
+    with working(tmp_path, server.url) as worker:
+        wait_until(lambda: registry.versions() == [champion])
+        wait_until(lambda: old in worker.log)
+        wait_until(lambda: (tmp_path / "redis" / "redis.log").read_text().count("rewrite") > 0)
