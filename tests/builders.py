@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.manifest import (
+    FORMAT_VERSION,
     ConfidenceRecipe,
+    ContentSummary,
     DataSummary,
     FileEntry,
     GateResult,
@@ -17,7 +20,7 @@ from recsvc.bundle.manifest import (
     Objective,
 )
 from recsvc.bundle.reader import open_bundle
-from recsvc.bundle.types import NO_TIME, Bundle, IdTable, Interactions
+from recsvc.bundle.types import NO_TIME, Bundle, ContentMap, IdTable, Interactions
 from recsvc.bundle.writer import Contents, new_version, write_bundle
 from training.als import exact_users
 from training.catalogue import build_catalogue
@@ -36,9 +39,18 @@ AS_OF = 1_790_000_000.0
 
 
 def make_contents(
-    n_users: int = 40, n_items: int = 300, n_factors: int = 8, *, seed: int = 0, has_time: bool = True
+    n_users: int = 40,
+    n_items: int = 300,
+    n_factors: int = 8,
+    *,
+    seed: int = 0,
+    has_time: bool = True,
+    has_content: bool = True,
 ) -> Contents:
-    """Users u000…, items v000… with 5-20 interactions a user; the user rows solve the objective exactly."""
+    """Users u000…, items v000… with 5-20 interactions a user; the user rows solve the objective exactly.
+
+    The content map knows the categories, the creators creator-0…6 and the attribute language=pt.
+    """
     rng = np.random.default_rng(seed)
     lengths = rng.integers(5, 21, n_users)
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -54,6 +66,7 @@ def make_contents(
         published_at=(AS_OF - rng.integers(0, 5_000_000, n_items)).astype(np.int64)
         if has_time
         else np.full(n_items, NO_TIME),
+        attributes=[{"language": "pt"} for _ in range(n_items)],
     )
     popularity = np.bincount(items, weights=np.maximum(confidence, 0), minlength=n_items).astype(np.float32)
     trending = popularity * rng.random(n_items) if has_time else np.zeros(n_items)
@@ -69,16 +82,39 @@ def make_contents(
         catalogue=build_catalogue(columns),
         index=build_index(factors.items),
         report="<!doctype html><title>report</title>",
+        content=_content(rng, n_factors) if has_content else None,
+    )
+
+
+def _content(rng: np.random.Generator, n_factors: int) -> ContentMap:
+    features = IdTable.of(
+        [
+            *(f"category:{name}" for name in CATEGORIES),
+            *(f"creator:creator-{i}" for i in range(7)),
+            "attribute:language=pt",
+        ]
+    )
+    return ContentMap(
+        features=features,
+        weights=rng.standard_normal((len(features), n_factors)).astype(np.float32),
+        bias=rng.standard_normal(n_factors).astype(np.float32),
     )
 
 
 def make_manifest(
-    contents: Contents, files: dict[str, FileEntry], *, version: str, has_time: bool = True, passed: bool = True
+    contents: Contents,
+    files: dict[str, FileEntry],
+    *,
+    version: str,
+    has_time: bool = True,
+    passed: bool = True,
+    log_ends: dict[str, str] | None = None,
+    erasures_applied_at: float | None = None,
 ) -> Manifest:
     """The manifest of `contents`."""
     n_users, n_factors = contents.user_factors.shape
     return Manifest(
-        format_version=1,
+        format_version=FORMAT_VERSION,
         kind="als",
         version=version,
         created_at="2026-11-01T00:00:00+00:00",
@@ -110,6 +146,17 @@ def make_manifest(
         index=IndexSummary(kind="IndexFlatIP", exact=True, recall_at_100=1.0, queries=1, search_ms_median=0.1),
         libraries={},
         files=files,
+        log_ends=log_ends,
+        erasures_applied_at=erasures_applied_at,
+        content=None
+        if contents.content is None
+        else ContentSummary(
+            features=len(contents.content.features),
+            items=len(contents.item_factors),
+            regularization=1.0,
+            minimum_items=1,
+            held_out={},
+        ),
     )
 
 
@@ -120,20 +167,30 @@ def publish_bundle(
     version: str | None = None,
     passed: bool = True,
     has_time: bool = True,
+    has_content: bool = True,
+    log_ends: dict[str, str] | None = None,
+    erasures_applied_at: float | None = None,
     **sizes: int,
 ) -> str:
     """Writes a bundle into `models_dir` and returns its version."""
-    contents = make_contents(seed=seed, has_time=has_time, **sizes)
+    contents = make_contents(seed=seed, has_time=has_time, has_content=has_content, **sizes)
     chosen = version or new_version()
     write_bundle(
         models_dir,
         contents,
-        lambda files: make_manifest(contents, files, version=chosen, has_time=has_time, passed=passed),
+        lambda files: make_manifest(
+            contents,
+            files,
+            version=chosen,
+            has_time=has_time,
+            passed=passed,
+            log_ends=log_ends,
+            erasures_applied_at=erasures_applied_at,
+        ),
     )
     return chosen
 
 
-def make_bundle(models_dir: Path, *, seed: int = 0, has_time: bool = True, **sizes: int) -> Bundle:
-    """Writes a bundle and opens it."""
-    version = publish_bundle(models_dir, seed=seed, has_time=has_time, **sizes)
-    return open_bundle(models_dir / version, None)
+def make_bundle(models_dir: Path, **built: Any) -> Bundle:
+    """Writes a bundle and opens it; `built` as `publish_bundle` takes it."""
+    return open_bundle(models_dir / publish_bundle(models_dir, **built), None)

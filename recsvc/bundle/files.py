@@ -36,7 +36,15 @@ ARRAYS: Final[dict[str, str]] = {
     "category_items.rows": "int32",
     "published_at": "int64",
 }
-"""Each array of format version 1 and its dtype, little-endian; the file is `<name>.npy`."""
+"""Each array of every bundle and its dtype, little-endian; the file is `<name>.npy`."""
+
+CONTENT_ARRAYS: Final[dict[str, str]] = {
+    "content_features.offsets": "int64",
+    "content_features.data": "uint8",
+    "content_weights": "float32",
+    "content_bias": "float32",
+}
+"""From format version 2 on, all four or none: the map from metadata to item factors."""
 
 
 def sha256_of(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -12,14 +12,20 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""The format that is written; `READABLE` has those that are read."""
+READABLE: Final = (1, 2)
 MANIFEST_NAME: Final = "manifest.json"
 SEAL_NAME: Final = "manifest.sha256"
 """Beside the manifest: its SHA-256 in hexadecimal and a line feed, so that no byte of a bundle goes unchecked."""
 VERSION_PATTERN: Final = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 """A version is the UTC time of its making and six hexadecimal digits: it sorts by age and names a directory."""
+
+StreamPosition = Annotated[str, Field(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
+"""The id of an entry of the event log, as Redis writes it: `<milliseconds>-<sequence>`."""
 
 
 class Part(BaseModel):
@@ -55,6 +61,20 @@ class DataSummary(Part):
     interactions: NonNegativeInt
     first_event: str | None = Field(description="RFC 3339 UTC, null when the data has no times.")
     last_event: str | None
+    erased: NonNegativeInt = Field(default=0, description="Events left out because their user was erased.")
+
+
+class ContentSummary(Part):
+    """The map from what is known of an item to its factors, and how well it ranks items that nobody has met."""
+
+    features: PositiveInt
+    items: PositiveInt = Field(description="Items it was fitted on.")
+    regularization: PositiveFloat = Field(description="λ of the ridge, chosen on held-out items.")
+    minimum_items: PositiveInt = Field(description="Features of fewer items were left out.")
+    held_out: dict[str, float] = Field(
+        description="Over other held-out items: their number, that of their users, and NDCG@10 and AUC of the map, of "
+        "category popularity and of chance. Empty when there were too few."
+    )
 
 
 class IndexSummary(Part):
@@ -89,7 +109,7 @@ class FileEntry(Part):
 class Manifest(Part):
     """The whole of `manifest.json`."""
 
-    format_version: Literal[1]
+    format_version: Literal[1, 2]
     kind: Literal["als"]
     version: Annotated[str, Field(pattern=VERSION_PATTERN)]
     created_at: str
@@ -105,3 +125,17 @@ class Manifest(Part):
     index: IndexSummary
     libraries: dict[str, str]
     files: dict[str, FileEntry]
+    log_ends: dict[str, StreamPosition] | None = Field(
+        default=None, description="By partition of the event log (`042`): the last entry trained on; null: no log."
+    )
+    erasures_applied_at: float | None = Field(
+        default=None, description="Users erased up to then (Unix seconds) are not in the data; null: not looked at."
+    )
+    content: ContentSummary | None = Field(default=None, description="Null where nothing is known of the items.")
+
+    @model_validator(mode="after")
+    def _format_1_has_none_of_format_2(self) -> Self:
+        added = ("log_ends", "erasures_applied_at", "content")
+        if self.format_version == 1 and any(getattr(self, name) is not None for name in added):
+            raise ValueError(f"a manifest of format 1 has none of {', '.join(added)}")
+        return self

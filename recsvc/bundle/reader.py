@@ -13,9 +13,9 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ARRAYS, INDEX_NAME, replace_file, seal_of, sha256_of
-from recsvc.bundle.manifest import FORMAT_VERSION, MANIFEST_NAME, SEAL_NAME, Manifest
-from recsvc.bundle.types import Bundle, Catalogue, IdTable, Interactions, StringTable
+from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, replace_file, seal_of, sha256_of
+from recsvc.bundle.manifest import MANIFEST_NAME, READABLE, SEAL_NAME, Manifest
+from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, StringTable
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -30,9 +30,9 @@ def read_manifest(path: Path) -> Manifest:
     except ValueError as exc:
         raise BundleCorrupt(file, f"cannot be read as JSON ({exc})") from exc
     found = raw.get("format_version") if isinstance(raw, dict) else None
-    if isinstance(found, int) and found != FORMAT_VERSION:
+    if isinstance(found, int) and found not in READABLE:
         raise FormatUnsupported(
-            f"{path.name} has bundle format {found}; this release reads {FORMAT_VERSION}: "
+            f"{path.name} has bundle format {found}; this release reads {' and '.join(map(str, READABLE))}: "
             "train again, or serve it with the release that wrote it"
         )
     seal = path / SEAL_NAME
@@ -65,10 +65,19 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
         if receipt is not None:
             receipt.parent.mkdir(parents=True, exist_ok=True)
             replace_file(receipt, json.dumps(_stamps(path, manifest)).encode())
-    arrays = {name: _map(path / f"{name}.npy", dtype) for name, dtype in ARRAYS.items()}
+    listed = ARRAYS | (CONTENT_ARRAYS if manifest.content is not None else {})
+    arrays = {name: _map(path / f"{name}.npy", dtype) for name, dtype in listed.items()}
     bundle = _assemble(path, manifest, arrays)
     _check_shapes(bundle)
     return bundle
+
+
+def read_user_ids(path: Path) -> IdTable:
+    """The user ids of the bundle in directory `path`, mapped; checked for their form alone. Raises BundleCorrupt."""
+    offsets, data = (_map(path / f"{name}.npy", ARRAYS[name]) for name in ("user_ids.offsets", "user_ids.data"))
+    if offsets.ndim != 1 or not len(offsets) or int(offsets[-1]) != len(data) or bool((np.diff(offsets) < 0).any()):
+        raise BundleCorrupt(path / "user_ids.offsets.npy", "does not fit user_ids.data.npy")
+    return IdTable(offsets, data)
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -81,7 +90,8 @@ def _bytes_of(file: Path) -> bytes:
 
 
 def _check_names(path: Path, manifest: Manifest) -> None:
-    for name in [*(f"{array}.npy" for array in ARRAYS), INDEX_NAME]:
+    needed = ARRAYS | (CONTENT_ARRAYS if manifest.content is not None else {})
+    for name in [*(f"{array}.npy" for array in needed), INDEX_NAME]:
         if name not in manifest.files:
             raise BundleCorrupt(path / MANIFEST_NAME, f"does not list {name}")
     for name in manifest.files:
@@ -118,7 +128,7 @@ def _map(file: Path, dtype: str) -> npt.NDArray[Any]:
     try:
         # An empty file cannot be mapped, so np.load is asked for a map only where there is data.
         array: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except ValueError:
+    except (ValueError, EOFError):
         try:
             array = np.load(file, allow_pickle=False)
         except (OSError, ValueError, EOFError) as exc:
@@ -162,6 +172,9 @@ def _assemble(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[A
             published_at=arrays["published_at"],
         ),
         index=_read_index(path / INDEX_NAME),
+        content=ContentMap(ids("content_features"), arrays["content_weights"], arrays["content_bias"])
+        if manifest.content is not None
+        else None,
     )
 
 
@@ -195,6 +208,13 @@ def _check_shapes(bundle: Bundle) -> None:
         "category_items.rows": (len(catalogue.category_items), int(catalogue.category_indptr[-1])),
         "published_at": (catalogue.published_at.shape, (n_items,)),
     }
+    if bundle.content is not None and manifest.content is not None:
+        n_features = manifest.content.features
+        expected |= {
+            "content_features.offsets": (len(bundle.content.features), n_features),
+            "content_weights": (bundle.content.weights.shape, (n_features, n_factors)),
+            "content_bias": (bundle.content.bias.shape, (n_factors,)),
+        }
     for name, (found, wanted) in expected.items():
         if found != wanted:
             raise BundleCorrupt(bundle.path / f"{name}.npy", f"has shape {found}, the manifest asks for {wanted}")

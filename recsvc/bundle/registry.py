@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from recsvc.bundle.errors import BundleCorrupt, NothingToRollBackTo, VersionUnknown
+from recsvc.bundle.erasure import Erasures, knows_erased
+from recsvc.bundle.errors import BundleCorrupt, BundleError, NothingToRollBackTo, VersionUnknown
 from recsvc.bundle.files import replace_file
 from recsvc.bundle.manifest import VERSION_PATTERN, Manifest
 from recsvc.bundle.reader import read_manifest
@@ -20,6 +22,9 @@ from recsvc.bundle.reader import read_manifest
 CHAMPION_NAME: Final = "CHAMPION"
 PROMOTIONS_NAME: Final = "PROMOTIONS.jsonl"
 _LOCK_NAME: Final = ".lock"
+_SECONDS_PER_DAY: Final = 86_400.0
+
+_log = logging.getLogger(__name__)
 
 
 class Registry:
@@ -101,12 +106,52 @@ class Registry:
             with suppress(NothingToRollBackTo):
                 spared.add(self._before_latest_promotion())
             removed = [version for version in self.versions() if version not in spared]
-            for version in removed:
-                # Renamed first: a version is there whole or not at all, whatever interrupts the removal.
-                doomed = self.models_dir / f".{version}.removing"
-                (self.models_dir / version).rename(doomed)
-                shutil.rmtree(doomed)
+            self._remove(removed)
             return removed
+
+    def expire(self, erasures: Erasures, now: float, days: float = 30) -> list[str]:
+        """Removes the versions that know a user erased more than `days` before `now` (Unix seconds); returns them.
+
+        The version that a rollback would go to is no exception. The champion is: it stays, which is logged, until a
+        version trained without the user replaces it. What interrupted runs and removals left behind for that long goes
+        too. A version that cannot be read stays, which is logged.
+        """
+        before = now - days * _SECONDS_PER_DAY
+        overdue = [version for version in self.versions() if self.knows_erased(version, erasures, before)]
+        with self._locked():
+            champion = self._champion_or_none()
+            if champion in overdue:
+                _log.warning("the champion %s knows a user erased more than %g days ago; retrain", champion, days)
+            removed = [version for version in overdue if version != champion and (self.models_dir / version).is_dir()]
+            self._remove(removed)
+            self._remove_leftovers(before)
+            return removed
+
+    def knows_erased(self, version: str, erasures: Erasures, before: float) -> bool:
+        """Whether a version knows a user erased earlier than `before` (Unix seconds).
+
+        False, which is logged, for one that cannot be read, and for one that is gone.
+        """
+        try:
+            return knows_erased(self.path(version), erasures, before)
+        except VersionUnknown:
+            return False
+        except BundleError as exc:
+            _log.warning("%s may know erased users: %s", version, exc)
+            return False
+
+    def _remove(self, versions: Iterable[str]) -> None:
+        for version in versions:
+            # Renamed first: a version is there whole or not at all, whatever interrupts the removal.
+            doomed = self.models_dir / f".{version}.removing"
+            (self.models_dir / version).rename(doomed)
+            shutil.rmtree(doomed)
+
+    def _remove_leftovers(self, before: float) -> None:
+        for path in [*self.models_dir.glob(".*.removing"), *self.models_dir.glob(".*.writing")]:
+            with suppress(FileNotFoundError):  # a run that is still at work may have just renamed its own
+                if path.suffix == ".removing" or path.stat().st_mtime < before:
+                    shutil.rmtree(path)
 
     def _champion_or_none(self) -> str | None:
         try:

@@ -38,12 +38,14 @@ class StringTable:
     `offsets` int64 (n + 1,), `data` uint8 (total bytes,). Both may be memory maps.
     """
 
-    __slots__ = ("_view", "data", "offsets")
+    __slots__ = ("_starts", "_view", "data", "offsets")
 
     def __init__(self, offsets: Int64, data: UInt8) -> None:
         self.offsets = offsets
         self.data = data
         self._view = memoryview(data.data)
+        # Indexing a memory view gives plain numbers, in half the time that an array takes.
+        self._starts = memoryview(offsets.data)
 
     @classmethod
     def of(cls, strings: Iterable[str]) -> StringTable:
@@ -58,12 +60,12 @@ class StringTable:
 
     def bytes_at(self, row: int) -> bytes:
         """The UTF-8 bytes of string `row`."""
-        return bytes(self._view[self.offsets[row] : self.offsets[row + 1]])
+        return self._view[self._starts[row] : self._starts[row + 1]].tobytes()
 
     def __getitem__(self, row: int) -> str:
         if not 0 <= row < len(self):
             raise IndexError(row)
-        return str(self._view[self.offsets[row] : self.offsets[row + 1]], "utf-8")
+        return str(self._view[self._starts[row] : self._starts[row + 1]], "utf-8")
 
     def __iter__(self) -> Iterator[str]:
         return (self[row] for row in range(len(self)))
@@ -164,13 +166,27 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentMap:
+    """From what is known of an item to its factors: bias + the sum of the weights of its features.
+
+    `features` the names that `recsvc.scoring.content.item_features` gives, sorted; `weights` float32 (n_features,
+    n_factors), row i belongs to features[i]; `bias` float32 (n_factors,).
+    """
+
+    features: IdTable
+    weights: Float32
+    bias: Float32
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """One trained, versioned model, opened: every array is a read-only memory map.
 
     `user_factors` float32 (n_users, n_factors), row u belongs to `users[u]`; `item_factors` float32
     (n_items, n_factors); `gram` float64 (n_factors, n_factors) = YᵀY of the item factors; `popularity` float32
     (n_items,) the summed positive weight of each item; `trending` float32 (n_items,) recent weight against the
-    longer run, all 0 when the data has no times; `index` a faiss index over the item factors by inner product.
+    longer run, all 0 when the data has no times; `index` a faiss index over the item factors by inner product;
+    `content` None in format 1, and where nothing is known of the items.
     """
 
     path: Path
@@ -185,6 +201,7 @@ class Bundle:
     trending: Float32
     catalogue: Catalogue
     index: Any
+    content: ContentMap | None = None
 
     @property
     def version(self) -> str:

@@ -16,9 +16,9 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from recsvc.bundle.files import ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
+from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
 from recsvc.bundle.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest
-from recsvc.bundle.types import Catalogue, Float32, Float64, IdTable, Interactions
+from recsvc.bundle.types import Catalogue, ContentMap, Float32, Float64, IdTable, Interactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,23 @@ class Contents:
     catalogue: Catalogue
     index: Any
     report: str | None = None
+    content: ContentMap | None = None
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Every array by its name in `ARRAYS`."""
+        """Every array by its name in `ARRAYS` or `CONTENT_ARRAYS`."""
+        return {**self._model_arrays(), **self._content_arrays()}
+
+    def _content_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        if self.content is None:
+            return {}
+        return {
+            "content_features.offsets": self.content.features.offsets,
+            "content_features.data": self.content.features.data,
+            "content_weights": self.content.weights,
+            "content_bias": self.content.bias,
+        }
+
+    def _model_arrays(self) -> dict[str, npt.NDArray[Any]]:
         catalogue = self.catalogue
         return {
             "user_ids.offsets": self.users.offsets,
@@ -116,8 +130,9 @@ def _write_files(folder: Path, contents: Contents) -> dict[str, FileEntry]:
 
 
 def _check(name: str, array: npt.NDArray[Any]) -> None:
-    if array.dtype != np.dtype(ARRAYS[name]):
-        raise ValueError(f"{name} is {array.dtype}, the format says {ARRAYS[name]}")
+    dtype = {**ARRAYS, **CONTENT_ARRAYS}[name]
+    if array.dtype != np.dtype(dtype):
+        raise ValueError(f"{name} is {array.dtype}, the format says {dtype}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{name} holds a value that is not finite; the fit diverged: raise the regularisation")
 

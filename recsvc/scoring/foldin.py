@@ -45,7 +45,17 @@ def fold_in(gram: Float64, item_factors: Float32, items: Int32, confidence: Floa
     distinct item rows; `confidence` float32 (n,) signed as in `Interactions`. Computed in float64, as training's
     last half-step is, so that a stored user folded in without news is the stored row.
     """
-    history = item_factors[items].astype(np.float64)
+    return fold_in_vectors(gram, item_factors[items], items, confidence, regularization)
+
+
+def fold_in_vectors(
+    gram: Float64, vectors: Float32, items: Int32, confidence: Float32, regularization: float
+) -> Folded:
+    """`fold_in` with the factors of the history itself: `vectors` float32 (n, n_factors), row i of `items[i]`.
+
+    So items count that the model has no factors for; what is not part of `gram` enters with confidence − 1 alone.
+    """
+    history = vectors.astype(np.float64)
     signed = confidence.astype(np.float64)
     extra = np.abs(signed) - 1.0
     system = gram + (history * extra[:, None]).T @ history

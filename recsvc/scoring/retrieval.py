@@ -36,14 +36,33 @@ def most_similar(factors: Float32, row: int, k: int) -> tuple[Int32, Float32]:
 
     `factors` float32 (n, n_factors). Rows of zero length (never interacted with) are similar to nothing.
     """
-    norms = np.sqrt(np.einsum("ij,ij->i", factors, factors))
-    if norms[row] == 0:
-        return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
-    cosines = (factors @ factors[row]) / np.maximum(norms * norms[row], np.finfo(np.float32).tiny)
-    cosines[norms == 0] = -np.inf
-    cosines[row] = -np.inf
-    k = min(k, len(factors) - 1)
-    best = np.argpartition(-cosines, k)[:k] if k < len(factors) else np.arange(len(factors))
-    best = best[np.argsort(-cosines[best], kind="stable")]
-    best = best[np.isfinite(cosines[best])]
-    return best.astype(np.int32), cosines[best].astype(np.float32)
+    others = np.ones(len(factors), dtype=np.bool_)
+    others[row] = False
+    return nearest(factors, factors[row], k, others)
+
+
+def nearest(factors: Float32, vector: Float32, k: int, allowed: Bool) -> tuple[Int32, Float32]:
+    """The allowed rows nearest to a vector by cosine, best first: (rows int32, cosines float32).
+
+    `factors` float32 (n, n_factors), `vector` float32 (n_factors,), `allowed` bool (n,). What has no length is similar
+    to nothing.
+    """
+    found = cosines(factors, vector)
+    found[~allowed] = np.nan
+    best = best_places(np.nan_to_num(found, nan=-np.inf), k)
+    best = best[~np.isnan(found[best])]
+    return best.astype(np.int32), found[best]
+
+
+def cosines(factors: Float32, vector: Float32) -> Float32:
+    """The cosine of each row with a vector, NaN where one of the two has no length; float32 (n,)."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", factors, factors)) * np.sqrt(vector @ vector)
+    found: Float32 = np.full(len(factors), np.nan, dtype=np.float32)
+    np.divide(factors @ vector, lengths, out=found, where=lengths > 0)
+    return found
+
+
+def best_places(values: Float32, k: int) -> Int32:
+    """The places of the k largest values, or of all where there are no more, largest first; int32."""
+    best = np.argpartition(-values, k)[:k] if k < len(values) else np.arange(len(values))
+    return best[np.argsort(-values[best], kind="stable")].astype(np.int32)

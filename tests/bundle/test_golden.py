@@ -5,16 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from recsvc.bundle.reader import open_bundle
+from recsvc.scoring.content import content_vector
 from recsvc.scoring.foldin import fold_in
 from recsvc.scoring.retrieval import top_items
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
-def test_the_golden_bundle_of_format_1_still_reads_and_recommends() -> None:
-    bundle = open_bundle(GOLDEN / "format-1" / "20261101T000000Z-00901d", None)
+FORMAT_1 = GOLDEN / "format-1" / "20261101T000000Z-00901d"
+FORMAT_2 = GOLDEN / "format-2" / "20261123T000000Z-00902d"
+
+
+@pytest.mark.parametrize("path", [FORMAT_1, FORMAT_2], ids=["1", "2"])
+def test_the_golden_bundle_of_each_format_still_reads_and_recommends(path: Path) -> None:
+    bundle = open_bundle(path, None)
     assert (bundle.manifest.n_users, bundle.manifest.n_items, bundle.manifest.n_factors) == (6, 24, 3)
     assert list(bundle.users) == [f"u{i:03}" for i in range(6)]
     assert bundle.catalogue.title(5) == "Title of item 5"
@@ -25,3 +32,21 @@ def test_the_golden_bundle_of_format_1_still_reads_and_recommends() -> None:
     allowed[items] = False
     rows, _ = top_items(bundle.index, folded.vector, 24, allowed)
     assert len(rows) == 24 - len(items)
+
+
+def test_a_bundle_of_format_1_has_nothing_that_came_with_format_2() -> None:
+    bundle = open_bundle(FORMAT_1, None)
+    assert bundle.content is None
+    manifest = bundle.manifest
+    assert (manifest.log_ends, manifest.erasures_applied_at, manifest.content) == (None, None, None)
+
+
+def test_the_golden_bundle_of_format_2_gives_an_unseen_item_a_vector() -> None:
+    bundle = open_bundle(FORMAT_2, None)
+    assert bundle.manifest.log_ends == {"007": "1763856000000-3"}
+    assert bundle.manifest.erasures_applied_at == 1_763_000_000.0
+    assert bundle.content is not None
+    vector = content_vector(bundle.content, ["category:music", "creator:nobody"])
+    row = bundle.content.features.row_of("category:music")
+    assert vector is not None
+    np.testing.assert_allclose(vector, bundle.content.bias + bundle.content.weights[row], rtol=1e-6)

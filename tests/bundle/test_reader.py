@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ARRAYS, INDEX_NAME, seal_of, sha256_of
+from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, seal_of, sha256_of
 from recsvc.bundle.reader import open_bundle
-from tests.builders import make_contents, publish_bundle
+from tests.builders import make_bundle, make_contents, publish_bundle
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def bundle_path(published: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(published, tmp_path / published.name))
 
 
-FILES = [*(f"{name}.npy" for name in ARRAYS), INDEX_NAME]
+FILES = [*(f"{name}.npy" for name in ARRAYS | CONTENT_ARRAYS), INDEX_NAME]
 ALL_FILES = [*FILES, "report.html", "manifest.json", "manifest.sha256"]
 
 
@@ -49,6 +49,42 @@ def test_what_is_read_is_what_was_written(published: Path) -> None:
     assert bundle.catalogue.title(7) == "Title of item 7"
     assert bundle.catalogue.creator(8) == "creator-1"
     assert set(bundle.catalogue.items_in("music").tolist()) == set(range(1, 300, 4))
+    assert bundle.content is not None
+    assert contents.content is not None
+    assert list(bundle.content.features) == list(contents.content.features)
+    np.testing.assert_array_equal(bundle.content.weights, contents.content.weights)
+    np.testing.assert_array_equal(bundle.content.bias, contents.content.bias)
+
+
+def test_a_bundle_of_items_nothing_is_known_of_has_no_content_map(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, has_content=False)
+    assert bundle.content is None
+    assert not [name for name in bundle.manifest.files if name.startswith("content")]
+
+
+def test_where_the_log_and_the_erasures_stood_is_read_back(tmp_path: Path) -> None:
+    manifest = make_bundle(tmp_path, log_ends={"042": "1763856000000-3"}, erasures_applied_at=7.5).manifest
+    assert manifest.log_ends == {"042": "1763856000000-3"}
+    assert manifest.erasures_applied_at == 7.5
+
+
+@pytest.mark.parametrize("shape", [(3, 8), (12, 5), (12,)])
+def test_a_content_map_of_another_shape_than_the_factors_is_refused(bundle_path: Path, shape: tuple[int, ...]) -> None:
+    file = bundle_path / "content_weights.npy"
+    np.save(file, np.zeros(shape, dtype=np.float32))
+    manifest = json.loads((bundle_path / "manifest.json").read_text())
+    manifest["files"][file.name] = {"sha256": sha256_of(file), "bytes": file.stat().st_size}
+    _write_manifest(bundle_path, manifest)
+    with pytest.raises(BundleCorrupt, match=r"content_weights\.npy: has shape"):
+        open_bundle(bundle_path, None)
+
+
+def test_a_manifest_of_format_1_that_claims_a_content_map_is_refused(bundle_path: Path) -> None:
+    manifest = json.loads((bundle_path / "manifest.json").read_text())
+    manifest["format_version"] = 1
+    _write_manifest(bundle_path, manifest)
+    with pytest.raises(BundleCorrupt, match="format 1 has none of"):
+        open_bundle(bundle_path, None)
 
 
 def test_arrays_are_read_only_maps(published: Path) -> None:
@@ -139,9 +175,9 @@ def test_arrays_that_do_not_fit_together_are_refused(bundle_path: Path) -> None:
 
 def test_another_format_version_is_said_to_be_that(bundle_path: Path) -> None:
     manifest = json.loads((bundle_path / "manifest.json").read_text())
-    manifest["format_version"] = 2
+    manifest["format_version"] = 3
     _write_manifest(bundle_path, manifest)
-    with pytest.raises(FormatUnsupported, match="bundle format 2"):
+    with pytest.raises(FormatUnsupported, match="bundle format 3; this release reads 1 and 2: train again"):
         open_bundle(bundle_path, None)
 
 

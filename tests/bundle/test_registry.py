@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +12,9 @@ import pytest
 
 from recsvc.bundle.errors import BundleCorrupt, NothingToRollBackTo, VersionUnknown
 from recsvc.bundle.registry import Registry
+from recsvc.eventlog.position import BEGINNING
+from recsvc.eventlog.tombstones import Tombstone, Tombstones, digest_of
+from tests.builders import publish_bundle
 
 V1, V2, V3, V4 = (f"2026110{day}T000000Z-00000{day}" for day in range(1, 5))
 
@@ -106,3 +112,65 @@ def test_a_rollback_to_another_version_than_the_one_verified_is_refused(registry
     with pytest.raises(NothingToRollBackTo, match="changed meanwhile"):
         registry.rollback(V1)
     assert registry.champion() == V3
+
+
+NOW = time.time()
+DAY = 86_400.0
+
+
+def _erased(user_id: str, days_ago: float) -> Tombstones:
+    return Tombstones([Tombstone(digest_of(user_id), BEGINNING, NOW - days_ago * DAY)])
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Registry:
+    for version in (V1, V2, V3):
+        publish_bundle(tmp_path, version=version, n_users=6, n_items=30)
+    return Registry(tmp_path)
+
+
+def test_versions_that_know_a_long_erased_user_are_removed_but_never_the_champion(
+    trained: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained.promote(V1)
+    trained.promote(V2)
+    with caplog.at_level(logging.WARNING):
+        assert trained.expire(_erased("u003", 31), NOW) == [V3, V1]
+    assert trained.versions() == [V2]
+    assert f"the champion {V2} knows a user erased more than 30 days ago" in caplog.text
+    assert not [path for path in trained.models_dir.iterdir() if path.name.endswith(".removing")]
+
+
+@pytest.mark.parametrize(("user", "days"), [("u003", 29), ("stranger", 31)])
+def test_neither_a_recent_erasure_nor_that_of_somebody_unknown_removes_a_version(
+    trained: Registry, user: str, days: float
+) -> None:
+    assert trained.expire(_erased(user, days), NOW) == []
+    assert trained.versions() == [V3, V2, V1]
+
+
+def test_a_version_whose_training_left_the_user_out_stays_when_the_id_came_back(trained: Registry) -> None:
+    publish_bundle(trained.models_dir, version=V4, n_users=6, n_items=30, erasures_applied_at=NOW - 30.5 * DAY)
+    assert trained.expire(_erased("u003", 31), NOW) == [V3, V2, V1]
+    assert trained.versions() == [V4]
+
+
+def test_a_version_erasures_were_applied_to_too_early_does_not_stay(trained: Registry) -> None:
+    publish_bundle(trained.models_dir, version=V4, n_users=6, n_items=30, erasures_applied_at=NOW - 40 * DAY)
+    assert V4 in trained.expire(_erased("u003", 31), NOW)
+
+
+def test_a_version_that_cannot_be_read_stays_and_is_named(trained: Registry, caplog: pytest.LogCaptureFixture) -> None:
+    (trained.models_dir / V2 / "user_ids.offsets.npy").write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        assert trained.expire(_erased("u003", 31), NOW) == [V3, V1]
+    assert f"{V2} may know erased users" in caplog.text
+
+
+def test_what_interrupted_work_left_behind_expires_too(trained: Registry) -> None:
+    removing, old, young = (trained.models_dir / f".{name}" for name in ("a.removing", "b.writing", "c.writing"))
+    for path in (removing, old, young):
+        path.mkdir()
+    os.utime(old, (NOW - 31 * DAY, NOW - 31 * DAY))
+    trained.expire(Tombstones(), NOW)
+    assert [path.exists() for path in (removing, old, young)] == [False, False, True]

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from recsvc.bundle.manifest import ConfidenceRecipe
-from recsvc.scoring.confidence import SECONDS_PER_DAY, decay, session_confidence, signed_confidence
+from recsvc.scoring.confidence import (
+    SECONDS_PER_DAY,
+    combined,
+    decay,
+    pair_weights,
+    session_confidence,
+    signed_confidence,
+)
 
 RECIPE = ConfidenceRecipe(
     event_weights={"view": 1.0, "like": 2.0, "skip": -0.5, "not_interested": -4.0},
@@ -68,3 +75,64 @@ def test_a_weight_of_zero_never_becomes_a_positive() -> None:
     recipe = RECIPE.model_copy(update={"minimum_weight": 0.0})
     _, kept = signed_confidence(np.array([0.0, 0.2]), recipe)
     assert kept.tolist() == [False, True]
+
+
+class TestCombined:
+    HISTORY = (np.array([2, 5, 9], np.int32), np.array([3.0, -5.0, -1.0], np.float32))
+
+    def _with(self, *events: tuple[int, str, float]):
+        rows, types, ages = zip(*events, strict=True) if events else ((), (), ())
+        times = NOW - np.array(ages, dtype=np.float64) * SECONDS_PER_DAY
+        news = (np.array(rows, np.int32), types, np.full(len(rows), np.nan, np.float32), times)
+        rows, confidence = combined(self.HISTORY, news, RECIPE, NOW)
+        assert (rows.dtype, confidence.dtype) == (np.int32, np.float32)
+        assert len(set(rows.tolist())) == len(rows)
+        return dict(zip(rows.tolist(), confidence.tolist(), strict=True))
+
+    def test_without_news_it_is_the_stored_row_itself(self) -> None:
+        news = (np.empty(0, np.int32), (), np.empty(0, np.float32), np.empty(0))
+        items, confidence = combined(self.HISTORY, news, RECIPE, NOW)
+        assert items is self.HISTORY[0]
+        assert confidence is self.HISTORY[1]
+
+    def test_what_has_no_news_keeps_its_confidence_to_the_bit(self) -> None:
+        history = (np.arange(50, dtype=np.int32), np.float32(1) + np.random.default_rng(0).random(50, np.float32))
+        news = (np.array([7], np.int32), ("like",), np.array([np.nan], np.float32), np.array([NOW]))
+        _, confidence = combined(history, news, RECIPE, NOW)
+        others = np.arange(50) != 7
+        np.testing.assert_array_equal(confidence[others], history[1][others])
+
+    def test_weights_of_a_pair_add_up_as_if_all_were_trained_on(self) -> None:
+        found = self._with((2, "like", 0.0), (5, "view", 10.0), (7, "like", 10.0))
+        assert found == pytest.approx({2: 1 + 3.0 / 0.5, 5: -(1 + 1.5 / 0.5), 9: -1.0, 7: 1 + 1.0 / 0.5})
+
+    def test_a_faded_pair_comes_back_with_the_weight_of_its_news_alone(self) -> None:
+        assert self._with((9, "view", 0.0))[9] == pytest.approx(1 + 1 / 0.5)
+
+    def test_a_dislike_may_turn_a_pair_and_may_take_it_to_nothing(self) -> None:
+        assert self._with((2, "not_interested", 0.0))[2] == pytest.approx(-(1 + 3 / 0.5))
+        assert self._with((2, "skip", 0.0), (2, "skip", 0.0))[2] == -1.0
+
+    def test_what_fades_is_seen_and_without_effect(self) -> None:
+        assert self._with((30, "view", 90.0), (31, "survey", 0.0)).items() >= {30: -1.0, 31: -1.0}.items()
+
+    def test_the_sum_is_capped_both_ways(self) -> None:
+        found = self._with(*[(2, "like", 0.0)] * 9, *[(5, "not_interested", 0.0)] * 9)
+        assert (found[2], found[5]) == pytest.approx((11.0, -11.0))
+
+    def test_an_event_after_as_of_counts_whole(self) -> None:
+        assert self._with((7, "like", -300.0))[7] == pytest.approx(5.0)
+
+    def test_nothing_but_news_is_the_confidence_of_a_session(self) -> None:
+        empty = (np.empty(0, np.int32), np.empty(0, np.float32))
+        values = np.array([0.5, np.nan, np.nan], np.float32)
+        news = (np.array([4, 3, 4], np.int32), ("view", "like", "skip"), values, np.array([NOW, NOW - 1e6, NOW]))
+        ours = combined(empty, news, RECIPE, NOW)
+        session = session_confidence(RECIPE, news[0], news[1], news[2], news[3], NOW)
+        assert dict(zip(*ours, strict=True)) == dict(zip(*session, strict=True)) | {4: -1.0}
+
+    def test_the_weights_of_a_confidence_are_those_it_was_made_of(self) -> None:
+        weights = np.array([0.1, -0.2, 4.9, -5.0, 5.0])
+        confidence, _ = signed_confidence(weights, RECIPE)
+        np.testing.assert_allclose(pair_weights(confidence, RECIPE), weights, rtol=1e-6)
+        assert pair_weights(np.array([-1.0], np.float32), RECIPE).tolist() == [0.0]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsvc.scoring.foldin import fold_in
+from recsvc.scoring.foldin import fold_in, fold_in_vectors
 
 
 def _problem(seed: int, n_items: int = 30, n_factors: int = 6):
@@ -67,3 +67,22 @@ def test_without_regularisation_a_singular_system_is_an_error() -> None:
     items = np.zeros((4, 2), dtype=np.float32)
     with pytest.raises(np.linalg.LinAlgError, match="regularisation"):
         fold_in(np.zeros((2, 2)), items, np.array([1], np.int32), np.array([2.0], np.float32), 0.0)
+
+
+def test_vectors_of_its_own_fold_in_as_the_rows_do() -> None:
+    items, rows, confidence = _problem(7)
+    gram = items.astype(np.float64).T @ items.astype(np.float64)
+    folded = fold_in_vectors(gram, items[rows], rows, confidence, 1.0)
+    np.testing.assert_array_equal(folded.vector, fold_in(gram, items, rows, confidence, 1.0).vector)
+
+
+def test_an_item_that_the_model_does_not_know_pulls_the_user_towards_it() -> None:
+    items, rows, confidence = _problem(8)
+    gram = items.astype(np.float64).T @ items.astype(np.float64)
+    unknown = np.float32([[0.5, -1, 2, 0, 1, -0.5]])
+    before = fold_in(gram, items, rows, confidence, 1.0).vector
+    with_it = fold_in_vectors(
+        gram, np.concatenate([items[rows], unknown]), np.append(rows, 30), np.append(confidence, np.float32(9)), 1.0
+    )
+    assert with_it.vector @ unknown[0] > before @ unknown[0]
+    assert 30 in with_it.explain(unknown, 1)[0]

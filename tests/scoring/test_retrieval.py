@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsvc.scoring.retrieval import most_similar, top_items
+from recsvc.scoring.retrieval import most_similar, nearest, top_items
 
 
 def _index(factors):
@@ -41,3 +41,24 @@ def test_the_most_similar_rows_are_by_cosine_and_leave_out_the_row_and_empty_row
 
 def test_a_catalogue_of_one_item_has_nothing_similar() -> None:
     assert most_similar(np.ones((1, 3), dtype=np.float32), 0, 5)[0].tolist() == []
+
+
+@given(seed=st.integers(0, 1000), k=st.integers(0, 50), n=st.integers(0, 40))
+@settings(max_examples=60, deadline=None)
+def test_the_nearest_rows_of_a_vector_are_the_best_allowed_ones(seed: int, k: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    factors = rng.standard_normal((n, 5)).astype(np.float32)
+    factors[rng.random(n) < 0.2] = 0
+    vector = rng.standard_normal(5).astype(np.float32)
+    allowed = rng.random(n) < 0.7
+    rows, cosines = nearest(factors, vector, k, allowed)
+    lengths = np.linalg.norm(factors, axis=1)
+    useful = np.flatnonzero(allowed & (lengths > 0))
+    exact = np.sort((factors[useful] @ vector) / (lengths[useful] * np.linalg.norm(vector)))[::-1]
+    assert set(rows.tolist()) <= set(useful.tolist())
+    np.testing.assert_allclose(cosines, exact[:k], rtol=1e-4, atol=1e-5)
+
+
+def test_a_vector_without_length_has_nothing_near() -> None:
+    rows, cosines = nearest(np.ones((3, 2), np.float32), np.zeros(2, np.float32), 3, np.ones(3, dtype=np.bool_))
+    assert len(rows) == len(cosines) == 0
