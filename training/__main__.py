@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser(environment()).parse_args(arguments)
         workspace = commands.Workspace(
-            places=Places(options.models_dir, options.state_dir / "rejects"),
+            places=Places(options.models_dir, options.state_dir),
             data_dir=options.data_dir,
             progress=Progress(quiet=options.quiet),
         )
@@ -73,6 +74,11 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
         ("data", commands.data, "read and check a data set (the sample is generated)"),
         ("train", commands.train, "train, evaluate and publish a version, without promoting it"),
         ("retrain", commands.retrain, "data → train → evaluate → gate → promote"),
+        (
+            "reaction",
+            commands.reaction,
+            "users held out entirely: NDCG@10 after their first events",
+        ),
         ("ensure", commands.ensure, "train and promote only when there is no champion yet"),
     ):
         _add_source(verb(name, command, text))
@@ -82,6 +88,10 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     compare = verb("compare", commands.compare, "compare the recipes of two versions over the same users")
     compare.add_argument("a")
     compare.add_argument("b")
+    schedule = verb("schedule", commands.schedule, "retrain whenever it is time, until stopped; the gate decides")
+    schedule.add_argument("--every-hours", type=_positive_number, help="retrain when the newest version is that old")
+    schedule.add_argument("--every-events", type=_positive, help="retrain when the log has so many new rows")
+    schedule.add_argument("--look-every-seconds", type=_positive_number, default=30.0, help="how often to look")
     verb("models", commands.models, "list the published versions")
     recommend = verb("recommend", commands.recommend, "print what a model recommends to a user")
     recommend.add_argument("user")
@@ -97,7 +107,7 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", default="sample", help="a known data set")
+    parser.add_argument("--dataset", help="a known data set; without any source the sample (retrain: the champion's)")
     parser.add_argument("--data", help="a CSV, JSONL or Parquet file of events, instead of a known data set")
     parser.add_argument("--columns", type=_columns, default={}, help="user_id=uid,item_id=iid,…")
     parser.add_argument("--catalogue", type=Path, help="a CSV, JSONL or Parquet file of items")
@@ -117,5 +127,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _positive_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
 if __name__ == "__main__":
+    # What was begun is cleaned up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
+import sys
+import time
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,11 +19,18 @@ from training.config import load_config
 from training.errors import ConfigInvalid, DataInvalid
 from training.evaluate import format_table
 from training.experiment import MODEL, gate_against, measure, per_user
-from training.plan import Places, Plan, Source
+from training.options import names_a_source, plan_of, source_name, source_words
+from training.plan import Places, Plan
 from training.progress import Progress
+from training.reaction import measure_reaction
 from training.recommend import recommended_lines
+from training.schedule import Rules, run_schedule
+from training.sources.erasure import tombstones_of
+from training.sources.load import LOG
+from training.sources.log import log_root, take_snapshot
 
 REFUSED = 1
+_DEFAULT_HOURS = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +49,22 @@ class Workspace:
 
 def data(workspace: Workspace, options: Namespace) -> int:
     """Reads and checks the data set."""
-    plan = _plan(workspace, options)
-    with workspace.progress.stage(f"reading {plan.source.name}"):
-        dataset = plan.source.read(plan.config, workspace.places.rejects_dir)
+    plan = plan_of(options, workspace.data_dir)
+    with workspace.progress.stage(f"reading {plan.source.title}"):
+        dataset = plan.source.read(plan.config, workspace.places.state_dir)
     events = dataset.events
     print(f"{dataset.name}: {len(events):,} events, {len(events.user_ids):,} users, {len(events.item_ids):,} items")
+    if dataset.erased:
+        print(f"left out {dataset.erased:,} events of users who were erased")
     if dataset.rejects.total:
         print(f"rejected {dataset.rejects.total:,} rows: {dataset.rejects.by_reason}; see {dataset.rejects.path}")
-    print(f"next: make train {_source_words(options)}")
+    print(f"next: make train {source_words(options)}")
     return 0
 
 
 def train(workspace: Workspace, options: Namespace) -> int:
     """Publishes a version and shows how good it is."""
-    trained = run.train(_plan(workspace, options), workspace.places, workspace.progress)
+    trained = run.train(plan_of(options, workspace.data_dir), workspace.places, workspace.progress)
     _show(workspace, trained)
     force = "" if trained.gate.passed else " FORCE=1, if it is to replace the champion all the same"
     print(f"next: make promote VERSION={trained.version}{force}")
@@ -63,12 +73,14 @@ def train(workspace: Workspace, options: Namespace) -> int:
 
 def retrain(workspace: Workspace, options: Namespace) -> int:
     """Publishes a version and promotes it when the gate lets it pass."""
-    trained = run.train(_plan(workspace, options), workspace.places, workspace.progress)
+    trained = run.train(_retraining_plan(workspace, options), workspace.places, workspace.progress)
     _show(workspace, trained)
+    if trained.gate.passed:
+        workspace.registry.promote(trained.version)
+    _expire(workspace)
     if not trained.gate.passed:
         print(f"not promoted; to promote it all the same: make promote VERSION={trained.version} FORCE=1")
         return REFUSED
-    workspace.registry.promote(trained.version)
     print(f"champion: {trained.version}\nnext: make serve, or make compare A= B= with an earlier version")
     return 0
 
@@ -84,8 +96,8 @@ def ensure(workspace: Workspace, options: Namespace) -> int:
         else:
             trained_on = workspace.registry.manifest(champion).data.name
             print(f"champion {champion} (trained on {trained_on}) is there: nothing to train")
-            if trained_on != _source_name(options):
-                print(f"to train on other data: make retrain {_source_words(options)}")
+            if names_a_source(options) and trained_on != source_name(options):
+                print(f"to train on other data: make retrain {source_words(options)}")
             return 0
     return retrain(workspace, options)
 
@@ -94,12 +106,12 @@ def evaluate(workspace: Workspace, options: Namespace) -> int:
     """Measures a version's recipe again, on its own data set, against the baselines."""
     manifest = _version(workspace, options)
     plan = Plan.of(manifest, workspace.data_dir)
-    with workspace.progress.stage(f"reading {plan.source.name}"):
-        dataset = plan.source.read(plan.config, workspace.places.rejects_dir)
+    with workspace.progress.stage(f"reading {plan.source.title}"):
+        dataset = plan.source.read(plan.config, workspace.places.state_dir)
     if dataset.fingerprint != manifest.data.fingerprint:
-        print(f"note: {plan.source.name} has changed since {manifest.version} was trained")
+        print(f"note: {plan.source.title} has changed since {manifest.version} was trained")
     split, evaluation = measure(dataset, plan.config, workspace.progress)
-    print(f"{manifest.version} on {plan.source.name}, {split.kind} split")
+    print(f"{manifest.version} on {plan.source.title}, {split.kind} split")
     for what, value in split.notes.items():
         shown = datetime.fromtimestamp(value, UTC).isoformat() if "Unix" in what else f"{value:,.0f}"
         print(f"  {what.removesuffix(' (Unix seconds)')}: {shown}")
@@ -112,17 +124,18 @@ def compare(workspace: Workspace, options: Namespace) -> int:
     """Refits both recipes on one split and compares them user by user."""
     manifests = [workspace.registry.manifest(version) for version in (options.a, options.b)]
     first, second = (Plan.of(manifest, workspace.data_dir) for manifest in manifests)
-    if first.source != second.source:
+    if replace(first.source, with_log=False) != replace(second.source, with_log=False):
         raise ConfigInvalid(
             f"{options.a} was trained on {first.source.name}, {options.b} on {second.source.name}; "
             "two versions are compared on the data set they share"
         )
-    with workspace.progress.stage(f"reading {first.source.name}"):
-        dataset = first.source.read(first.config, workspace.places.rejects_dir)
+    source = replace(first.source, with_log=first.source.with_log or second.source.with_log)
+    with workspace.progress.stage(f"reading {source.title}"):
+        dataset = source.read(first.config, workspace.places.state_dir)
     metric = first.config.gate.metric
     a = per_user(dataset, first.config, first.config, metric, workspace.progress)
     b = per_user(dataset, second.config, first.config, metric, workspace.progress)
-    print(f"{metric} over the same {len(a):,} users, recipes refitted on one split of {first.source.name}")
+    print(f"{metric} over the same {len(a):,} users, recipes refitted on one split of {source.title}")
     print(f"  A {options.a}: {a.mean():.4f}\n  B {options.b}: {b.mean():.4f}")
     print(f"  {paired(a, b, seed=first.config.als.seed).words()}")
     return 0
@@ -152,7 +165,8 @@ def recommend(workspace: Workspace, options: Namespace) -> int:
     if version is None:
         raise ConfigInvalid("there is no champion; next: make train promote, or name one with VERSION=")
     bundle = open_bundle(workspace.registry.path(version), _receipts(workspace))
-    for line in recommended_lines(bundle, options.user, options.limit):
+    tombstones = tombstones_of(workspace.places.state_dir)
+    for line in recommended_lines(bundle, options.user, options.limit, tombstones):
         print(line)
     return 0
 
@@ -192,6 +206,29 @@ def rollback(workspace: Workspace, options: Namespace) -> int:
     return 0
 
 
+def schedule(workspace: Workspace, options: Namespace) -> int:
+    """Retrains whenever it is time, until it is stopped."""
+    hours, events = options.every_hours, options.every_events
+    rules = Rules(_DEFAULT_HOURS if hours is None and events is None else hours, events)
+    places = workspace.places
+    directories = ("--models-dir", places.models_dir, "--state-dir", places.state_dir, "--data-dir", workspace.data_dir)
+    command = [sys.executable, "-m", "training", *map(str, directories), "--quiet", "retrain"]
+    try:
+        run_schedule(places, rules, command, options.look_every_seconds)
+    except KeyboardInterrupt:
+        print("the schedule has ended")
+    return 0
+
+
+def reaction(workspace: Workspace, options: Namespace) -> int:
+    """Prints how good the lists of users are whom the model never saw, after their first few events."""
+    plan = plan_of(options, workspace.data_dir)
+    with workspace.progress.stage(f"reading {plan.source.title}"):
+        dataset = plan.source.read(plan.config, workspace.places.state_dir)
+    print(measure_reaction(dataset, plan.config, workspace.progress).table())
+    return 0
+
+
 def _verdict(workspace: Workspace, manifest: Manifest) -> GateResult:
     champion = run.champion_manifest(workspace.registry, workspace.progress)
     if champion is not None and champion.version == manifest.version:
@@ -200,39 +237,47 @@ def _verdict(workspace: Workspace, manifest: Manifest) -> GateResult:
         return manifest.gate
     plan = Plan.of(manifest, workspace.data_dir)
     champion_plan = Plan.of(champion, workspace.data_dir) if champion else None
-    dataset = plan.source.read(plan.config, workspace.places.rejects_dir)
+    dataset = plan.source.read(plan.config, workspace.places.state_dir)
     candidate = per_user(dataset, plan.config, plan.config, plan.config.gate.metric, workspace.progress)
     return gate_against(champion, dataset, plan.config, candidate, champion_plan, workspace.progress)
 
 
-def _plan(workspace: Workspace, options: Namespace) -> Plan:
-    source = Source(
-        name=_source_name(options),
-        data_dir=workspace.data_dir,
-        columns=options.columns,
-        catalogue=options.catalogue.resolve() if options.catalogue else None,
-    )
-    return Plan(source, load_config(source.name, options.config))
+def _retraining_plan(workspace: Workspace, options: Namespace) -> Plan:
+    """What was asked for; else what the champion was made of, and its settings, with the event log when that has rows.
+
+    A champion that cannot be read is trained anew from the default source.
+    """
+    if names_a_source(options):
+        return plan_of(options, workspace.data_dir)
+    champion = run.champion_manifest(workspace.registry, workspace.progress)
+    plan = plan_of(options, workspace.data_dir) if champion is None else Plan.of(champion, workspace.data_dir)
+    if options.config:
+        plan = replace(plan, config=load_config(plan.source.name, options.config))
+    has_rows = take_snapshot(log_root(workspace.places.state_dir)).rows > 0
+    return replace(plan, source=replace(plan.source, with_log=has_rows and plan.source.name != LOG))
+
+
+def _expire(workspace: Workspace) -> None:
+    removed = workspace.registry.expire(tombstones_of(workspace.places.state_dir), time.time())
+    if removed:
+        print(f"removed, because they know users erased more than 30 days ago: {', '.join(removed)}")
 
 
 def _version(workspace: Workspace, options: Namespace) -> Manifest:
     if options.version:
         return workspace.registry.manifest(options.version)
-    name = _source_name(options)
+    name = source_name(options)
     for version in workspace.registry.versions():
         manifest = workspace.registry.manifest(version)
         if manifest.recipe["source"]["name"] == name:
             return manifest
-    raise DataInvalid(f"no version was trained on {name} yet; next: make train {_source_words(options)}")
-
-
-def _source_name(options: Namespace) -> str:
-    # Absolute, so that the recorded recipe finds its file again from any directory.
-    return str(Path(options.data).resolve()) if options.data else options.dataset or "sample"
+    raise DataInvalid(f"no version was trained on {name} yet; next: make train {source_words(options)}")
 
 
 def _show(workspace: Workspace, trained: run.Trained) -> None:
     print(format_table(trained.evaluation))
+    if trained.cold_start is not None:
+        print(trained.cold_start.words())
     print(trained.gate.message)
     print(f"version: {trained.version}")
     print(f"report: {workspace.places.models_dir / trained.version / 'report.html'}")
@@ -247,17 +292,5 @@ def _model_line(manifest: Manifest) -> str:
     )
 
 
-def _source_words(options: Namespace) -> str:
-    # Such that the line can be pasted into a shell.
-    words = [f"DATA={shlex.quote(options.data)}"] if options.data else [f"DATASET={_source_name(options)}"]
-    if options.columns:
-        mapping = ",".join(f"{ours}={theirs}" for ours, theirs in options.columns.items())
-        words.append(f"COLUMNS={shlex.quote(mapping)}")
-    for name, value in (("CATALOGUE", options.catalogue), ("CONFIG", options.config)):
-        if value:
-            words.append(f"{name}={shlex.quote(str(value))}")
-    return " ".join(words)
-
-
 def _receipts(workspace: Workspace) -> Path:
-    return workspace.places.rejects_dir.parent / "receipts"
+    return workspace.places.state_dir / "receipts"

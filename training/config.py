@@ -73,6 +73,14 @@ class TrendingConfig(Section):
     long_half_life_days: PositiveFloat
 
 
+class ContentConfig(Section):
+    """The map from metadata to item factors."""
+
+    minimum_items: PositiveInt
+    regularizations: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    held_out_share: Annotated[float, Field(gt=0, lt=0.5)]
+
+
 class EvaluationConfig(Section):
     """The baselines."""
 
@@ -94,6 +102,7 @@ class RunConfig(Section):
     split: SplitConfig
     als: AlsConfig
     trending: TrendingConfig
+    content: ContentConfig
     evaluation: EvaluationConfig
     gate: GateConfig
 
@@ -121,6 +130,11 @@ def validate_config(settings: dict[str, Any], source: str) -> RunConfig:
         raise ConfigInvalid(
             f"{source}: setting {name}: {first['msg']}; training/default.toml documents every setting"
         ) from exc
+
+
+def recorded_config(settings: dict[str, Any], source: str) -> RunConfig:
+    """The settings that a manifest recorded; those that came later have their defaults. Raises ConfigInvalid."""
+    return validate_config(_overlay(_read(_HERE / "default.toml"), settings), source)
 
 
 def _read(path: Path) -> dict[str, Any]:

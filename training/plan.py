@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recsvc.bundle.manifest import Manifest
-from training.config import RunConfig, validate_config
+from training.config import RunConfig, recorded_config
 from training.errors import ConfigInvalid
 from training.sources.dataset import Dataset
 from training.sources.load import load
@@ -15,15 +15,22 @@ from training.sources.load import load
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The events of a run: `name` a known data set or a path; `columns` our field → the file's column."""
+    """The events of a run: `name` a known data set or a path; `columns` our field → the file's column; `with_log` adds
+    those of the service's event log."""
 
     name: str
     data_dir: Path
     columns: dict[str, str] = field(default_factory=dict)
     catalogue: Path | None = None
+    with_log: bool = False
 
-    def read(self, config: RunConfig, rejects_dir: Path) -> Dataset:
-        """Reads and checks the events. Raises DataMissing, DataInvalid."""
+    @property
+    def title(self) -> str:
+        """What a person reads."""
+        return f"{self.name} + log" if self.with_log else self.name
+
+    def read(self, config: RunConfig, state_dir: Path) -> Dataset:
+        """Reads and checks the events, leaving erased users out. Raises DataMissing, DataInvalid."""
         label = "".join(c if c.isalnum() or c in "-." else "_" for c in self.name)[-80:]
         return load(
             self.name,
@@ -31,7 +38,9 @@ class Source:
             columns=self.columns,
             catalogue=self.catalogue,
             max_reject_share=config.data.max_reject_share,
-            rejects_path=rejects_dir / f"{label}.rejects.csv",
+            rejects_path=state_dir / "rejects" / f"{label}.rejects.csv",
+            state_dir=state_dir,
+            with_log=self.with_log,
         )
 
 
@@ -49,6 +58,7 @@ class Plan:
                 "name": self.source.name,
                 "columns": self.source.columns,
                 "catalogue": str(self.source.catalogue) if self.source.catalogue else None,
+                "with_log": self.source.with_log,
             },
             "config": self.config.model_dump(),
         }
@@ -64,8 +74,9 @@ class Plan:
                     data_dir=data_dir,
                     columns=dict(source["columns"]),
                     catalogue=Path(source["catalogue"]) if source["catalogue"] else None,
+                    with_log=bool(source.get("with_log", False)),
                 ),
-                validate_config(manifest.recipe["config"], f"{manifest.version}/manifest.json"),
+                recorded_config(manifest.recipe["config"], f"{manifest.version}/manifest.json"),
             )
         except (KeyError, TypeError) as exc:
             raise ConfigInvalid(
@@ -75,7 +86,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a run writes: bundles in `models_dir`, rejects files in `rejects_dir`."""
+    """Where a run writes: bundles in `models_dir`, rejects files below `state_dir`, where it reads the event log."""
 
     models_dir: Path
-    rejects_dir: Path
+    state_dir: Path

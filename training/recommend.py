@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from recsvc.bundle.types import Bundle, Int32, ItemRow, UserRow
+from recsvc.eventlog.tombstones import Tombstones
 from recsvc.scoring.foldin import fold_in
 from recsvc.scoring.retrieval import top_items
 
 
-def recommended_lines(bundle: Bundle, user_id: str, limit: int) -> list[str]:
-    """The user's best unseen items with titles and the reason; the most popular ones for an unknown user."""
-    row = bundle.users.row_of(user_id)
+def recommended_lines(bundle: Bundle, user_id: str, limit: int, erased: Tombstones) -> list[str]:
+    """The user's best unseen items with titles and the reason; the most popular ones for an unknown user, and for one
+    who was erased since the bundle's data was read."""
+    hidden = erased.hides(user_id, bundle.manifest.erasures_applied_at)
+    row = None if hidden else bundle.users.row_of(user_id)
     if row is None:
         return [f"{user_id} is not in {bundle.version}: the most popular items", *_popular(bundle, limit, None)]
     items, confidence = bundle.interactions.of(UserRow(row))

@@ -5,16 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
+from typing import Any
 
 import numpy as np
 
 from recsvc.bundle.errors import BundleError
-from recsvc.bundle.manifest import DataSummary, FileEntry, GateResult, IndexSummary, Manifest, Objective
+from recsvc.bundle.manifest import (
+    FORMAT_VERSION,
+    DataSummary,
+    FileEntry,
+    GateResult,
+    IndexSummary,
+    Manifest,
+    Objective,
+)
 from recsvc.bundle.registry import Registry
-from recsvc.bundle.types import IdTable, Interactions
+from recsvc.bundle.types import ContentMap, IdTable, Interactions
 from recsvc.bundle.writer import Contents, new_version, write_bundle
 from training.als import Factors, fit_als
 from training.catalogue import build_catalogue
+from training.cold_start import ColdStart, Content, map_metadata
 from training.config import RunConfig
 from training.errors import DataInvalid
 from training.evaluate import Evaluation
@@ -40,6 +50,7 @@ class Trained:
     version: str
     evaluation: Evaluation
     gate: GateResult
+    cold_start: ColdStart | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +63,14 @@ class Fit:
 
 
 def train(plan: Plan, places: Places, progress: Progress) -> Trained:
-    """Reads, checks, splits, fits, evaluates, gates, refits on everything, indexes and publishes.
+    """Reads, checks, splits, fits, evaluates, gates, refits on everything, maps metadata, indexes and publishes.
 
     Publishing does not promote. On any error nothing is left in the models directory. Raises TrainingError.
     """
     config = plan.config
-    with progress.stage(f"reading {plan.source.name}"):
-        dataset = plan.source.read(config, places.rejects_dir)
-    progress.say(f"  {_described(dataset)}")
+    with progress.stage(f"reading {plan.source.title}"):
+        dataset = plan.source.read(config, places.state_dir)
+    progress.say(f"  {described(dataset)}")
     check_trainable(dataset, config)
     split, evaluation = measure(dataset, config, progress)
     candidate = evaluation.per_user[MODEL][config.gate.metric]
@@ -68,9 +79,11 @@ def train(plan: Plan, places: Places, progress: Progress) -> Trained:
     verdict = gate_against(champion, dataset, config, candidate, champion_plan, progress)
     with progress.stage("fitting on everything"):
         fit = fit_everything(dataset, config, progress)
+    with progress.stage("mapping what is known of items to factors"):
+        content = map_metadata(dataset.items, fit.matrix.training, fit.factors.items, split.train, config)
     with progress.stage("building the index and publishing"):
-        version = publish(plan, places, dataset, fit, split, evaluation, verdict, progress)
-    return Trained(version, evaluation, verdict)
+        version = publish(plan, places, dataset, fit, split, evaluation, verdict, progress, content=content)
+    return Trained(version, evaluation, verdict, None if content is None else content.cold_start)
 
 
 def check_trainable(dataset: Dataset, config: RunConfig) -> None:
@@ -121,34 +134,15 @@ def publish(
     evaluation: Evaluation | None,
     verdict: GateResult,
     progress: Progress,
+    *,
+    content: Content | None = None,
 ) -> str:
     """Builds the index, measures it, renders the report and writes the bundle; returns the version."""
-    config, events = plan.config, dataset.events
-    recipe = config.interactions.recipe()
+    config = plan.config
     index = build_index(fit.factors.items)
     summary = measure_index(index, fit.factors.items, fit.factors.users, seed=config.als.seed)
     version = new_version()
-    confidence = fit.matrix.confidence
-    contents = Contents(
-        users=IdTable.of(events.user_ids),
-        items=IdTable.of(events.item_ids),
-        user_factors=fit.factors.users,
-        item_factors=fit.factors.items,
-        gram=fit.factors.gram,
-        interactions=Interactions(
-            confidence.indptr.astype(np.int64), confidence.indices.astype(np.int32), confidence.data
-        ),
-        popularity=fit.matrix.popularity(recipe.unobserved_weight),
-        trending=trending_scores(
-            events,
-            recipe,
-            fit.as_of,
-            config.trending.short_half_life_days,
-            config.trending.long_half_life_days,
-        ),
-        catalogue=build_catalogue(dataset.items),
-        index=index,
-    )
+    contents = _contents(dataset, fit, index, config, None if content is None else content.map)
     report = None
     if split is not None and evaluation is not None:
         report = render(
@@ -164,14 +158,36 @@ def publish(
                 seconds=dict(progress.seconds),
                 popularity=contents.popularity,
                 examples=example_lists(contents),
+                cold_start=None if content is None else content.cold_start.words(),
             )
         )
 
     def describe(files: dict[str, FileEntry]) -> Manifest:
-        return make_manifest(version, plan, dataset, fit, evaluation, verdict, summary, files)
+        return make_manifest(version, plan, dataset, fit, evaluation, verdict, summary, files, content)
 
     write_bundle(places.models_dir, replace(contents, report=report), describe)
     return version
+
+
+def _contents(dataset: Dataset, fit: Fit, index: Any, config: RunConfig, content: ContentMap | None) -> Contents:
+    events, confidence = dataset.events, fit.matrix.confidence
+    recipe = config.interactions.recipe()
+    short, long = config.trending.short_half_life_days, config.trending.long_half_life_days
+    return Contents(
+        users=IdTable.of(events.user_ids),
+        items=IdTable.of(events.item_ids),
+        user_factors=fit.factors.users,
+        item_factors=fit.factors.items,
+        gram=fit.factors.gram,
+        interactions=Interactions(
+            confidence.indptr.astype(np.int64), confidence.indices.astype(np.int32), confidence.data
+        ),
+        popularity=fit.matrix.popularity(recipe.unobserved_weight),
+        trending=trending_scores(events, recipe, fit.as_of, short, long),
+        catalogue=build_catalogue(dataset.items),
+        index=index,
+        content=content,
+    )
 
 
 def make_manifest(
@@ -183,11 +199,12 @@ def make_manifest(
     verdict: GateResult,
     index: IndexSummary,
     files: dict[str, FileEntry],
+    content: Content | None,
 ) -> Manifest:
     """The manifest of a bundle whose files are written."""
     n_users, n_factors = fit.factors.users.shape
     return Manifest(
-        format_version=1,
+        format_version=FORMAT_VERSION,
         kind="als",
         version=version,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -205,6 +222,9 @@ def make_manifest(
         index=index,
         libraries={name: installed_version(name) for name in _LIBRARIES},
         files=files,
+        log_ends=dataset.log_ends,
+        erasures_applied_at=dataset.erasures_applied_at,
+        content=None if content is None else content.summary,
     )
 
 
@@ -224,6 +244,7 @@ def data_summary(dataset: Dataset, fit: Fit) -> DataSummary:
         interactions=int(fit.matrix.confidence.nnz),
         first_event=first,
         last_event=last,
+        erased=dataset.erased,
     )
 
 
@@ -231,9 +252,14 @@ def _rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _described(dataset: Dataset) -> str:
+def described(dataset: Dataset) -> str:
+    """What was read, in a line."""
     events, rejects = dataset.events, dataset.rejects
     line = f"{len(events):,} events, {len(events.user_ids):,} users, {len(events.item_ids):,} items"
+    if dataset.log_events and dataset.log_events < len(events):
+        line = f"{dataset.name.removesuffix(' + log')} + {dataset.log_events:,} events of the log: {line}"
+    if dataset.erased:
+        line += f"; {dataset.erased:,} events of erased users left out"
     if rejects.total:
         line += f"; {rejects.total:,} rows rejected, see {rejects.path}"
     return line

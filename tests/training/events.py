@@ -38,7 +38,7 @@ def make_dataset(rows: list[Row], *, given_test: list[bool] | None = None) -> Da
         name="built",
         fingerprint="0" * 64,
         events=events,
-        items=ItemColumns([""] * n, [""] * n, [[] for _ in range(n)], np.full(n, NO_TIME)),
+        items=ItemColumns([""] * n, [""] * n, [[] for _ in range(n)], np.full(n, NO_TIME), [{} for _ in range(n)]),
         rejects=Rejects(),
         given_test=None if given_test is None else np.array(given_test),
     )

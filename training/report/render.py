@@ -28,7 +28,8 @@ class ReportInput:
 
     `plan` the run's source and settings as the manifest records them; `evaluation` the model first, then its
     baselines; `seconds` wall time by stage, in order; `popularity` float32 (n_items,) summed positive weight;
-    `losses` the training loss by iteration, empty when it was not computed.
+    `losses` the training loss by iteration, empty when it was not computed; `cold_start` how well items that nobody has
+    met are ranked, None where nothing is known of items.
     """
 
     version: str
@@ -43,6 +44,7 @@ class ReportInput:
     popularity: Float32
     examples: Sequence[ExampleUser] = ()
     losses: Sequence[float] = ()
+    cold_start: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from recsvc.bundle.types import NO_TIME
 from recsvc.events.schema import id_problem
 from training.errors import DataInvalid, DataMissing
-from training.sources.dataset import ItemColumns
+from training.sources.dataset import Attribute, ItemColumns
 from training.sources.delimited import DELIMITERS
 from training.sources.files import kind_of, read_text
 from training.sources.parquet import parquet_columns, read_parquet_table
@@ -29,13 +31,14 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 @dataclass(frozen=True, slots=True)
 class ItemRecord:
-    """What is known of one item: "" and [] where nothing is, `published_at` Unix seconds or NO_TIME."""
+    """What is known of one item: "", () and {} where nothing is, `published_at` Unix seconds or NO_TIME."""
 
     item_id: str
     title: str = ""
     creator: str = ""
     categories: tuple[str, ...] = ()
     published_at: int = NO_TIME
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 def item_columns(item_ids: Sequence[str], records: Sequence[ItemRecord]) -> ItemColumns:
@@ -47,6 +50,7 @@ def item_columns(item_ids: Sequence[str], records: Sequence[ItemRecord]) -> Item
         creators=[row.creator for row in rows],
         categories=[list(row.categories) for row in rows],
         published_at=np.array([row.published_at for row in rows], dtype=np.int64),
+        attributes=[row.attributes for row in rows],
     )
 
 
@@ -54,8 +58,8 @@ def read_catalogue(path: Path) -> list[ItemRecord]:
     """The items of a catalogue file, in file order; columns item_id, title, creator, categories, published_at.
 
     Only item_id is needed, and other columns are left alone. Categories are a list, or text with `|` between them;
-    published_at is Unix seconds, RFC 3339 or a date. Raises `DataMissing`, or `DataInvalid` naming the line for
-    an item that is there twice or a value that cannot be used.
+    published_at is Unix seconds, RFC 3339 or a date. JSON Lines may have attributes as well, an object. Raises
+    `DataMissing`, or `DataInvalid` naming the line for an item that is there twice or a value that cannot be used.
     """
     if not path.is_file():
         raise DataMissing(f"{path}: there is no such catalogue file; check the path given as CATALOGUE")
@@ -105,7 +109,8 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
                     "the delimiter"
                 )
             if values:
-                rows.append((line, dict(zip(names, values, strict=True))))
+                row = dict(zip(names, values, strict=True))
+                rows.append((line, {name: row[name] for name in COLUMNS if name in row}))
             line = reader.line_num + 1
     except csv.Error as exc:
         raise DataInvalid(f"{path}, line {line}: not CSV ({exc}); check its quotes") from exc
@@ -118,8 +123,8 @@ def _jsonl_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
-        except json.JSONDecodeError as exc:
+            row = orjson.loads(text)
+        except orjson.JSONDecodeError as exc:
             raise DataInvalid(f"{path}, line {line}: not JSON ({exc}); write one object per line") from exc
         if not isinstance(row, dict):
             raise DataInvalid(f"{path}, line {line}: not a JSON object; write one object per line")
@@ -133,10 +138,28 @@ def _parquet_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     names = parquet_columns(path)
     _require_item_id(path, names)
     table = read_parquet_table(path, [name for name in COLUMNS if name in names])
+    place = table.column_names.index("published_at") if "published_at" in names else -1
+    if place >= 0:
+        # Python has no moments outside the years 1 to 9999; a number of seconds can be refused by its row.
+        table = table.set_column(place, "published_at", _seconds(table.column(place)))
     try:
         return list(enumerate(table.to_pylist(), start=1))
     except UnicodeDecodeError as exc:
         raise DataInvalid(f"{path}: a text column is not UTF-8 ({exc}); export it as UTF-8") from exc
+
+
+def _seconds(column: Any) -> Any:
+    """Times and dates as Unix seconds, float64; any other column as it is."""
+    kind = column.type
+    if pa.types.is_date(kind):
+        per_second = 1 / 86_400 if pa.types.is_date32(kind) else 1e3
+        numbers = pc.cast(pc.cast(column, pa.int32()) if pa.types.is_date32(kind) else column, pa.int64())
+    elif pa.types.is_timestamp(kind):
+        per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+        numbers = pc.cast(column, pa.int64())
+    else:
+        return column
+    return pc.divide(pc.cast(numbers, pa.float64(), safe=False), per_second)
 
 
 def _require_item_id(path: Path, names: Sequence[str]) -> None:
@@ -162,6 +185,7 @@ def _record(row: dict[str, Any]) -> ItemRecord:
         creator=creator,
         categories=categories,
         published_at=_published(row.get("published_at")),
+        attributes=_attributes(row.get("attributes")),
     )
 
 
@@ -182,13 +206,26 @@ def _categories(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stripped for part in parts if (stripped := part.strip())))
 
 
+def _attributes(value: object) -> dict[str, Attribute]:
+    """Attributes by name; one that is null is not there."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("attributes are not an object of names and values")  # noqa: TRY004 - callers catch one kind
+    found: dict[str, Attribute] = {}
+    for name, given in value.items():
+        if (problem := id_problem(name)) is not None:
+            raise ValueError(f"the name of attribute {name[:40]!r} {problem}")
+        if given is not None and not isinstance(given, str | int | float):
+            raise ValueError(f"attribute {name!r} is neither text, a number, true nor false")
+        if given is not None:
+            found[name] = given
+    return found
+
+
 def _published(value: object) -> int:
     if value is None or value == "":
         return NO_TIME
-    if isinstance(value, datetime):
-        return int(value.replace(tzinfo=value.tzinfo or UTC).timestamp())
-    if isinstance(value, date):
-        return int(datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp())
     if isinstance(value, str):
         try:
             value = float(value)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from recsvc.bundle.types import Int32, Int64
+
+Attribute = str | float | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,14 @@ class ItemColumns:
     """The catalogue in columns, row i describing `Events.item_ids[i]`.
 
     `titles` "" when unknown; `creators` "" when unknown; `categories` lists of category ids; `published_at`
-    int64 (n_items,) Unix seconds, `recsvc.bundle.types.NO_TIME` when unknown.
+    int64 (n_items,) Unix seconds, `recsvc.bundle.types.NO_TIME` when unknown; `attributes` by name, {} when unknown.
     """
 
     titles: list[str]
     creators: list[str]
     categories: list[list[str]]
     published_at: Int64
+    attributes: list[Mapping[str, Attribute]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,9 @@ class Dataset:
     """One source, read and checked.
 
     `name` what the user asked for ("deskdrop", or the file's path); `fingerprint` SHA-256 (hex) over the contents
-    of the files read; `given_test` bool (n,) marks the events of a published test part, None when there is none.
+    of the files read; `given_test` bool (n,) marks the events of a published test part, None when there is none;
+    `log_ends` and `erasures_applied_at` as in the manifest; `log_events` how many of the events are the log's; `erased`
+    how many were left out because their user was erased.
     """
 
     name: str
@@ -87,3 +93,7 @@ class Dataset:
     rejects: Rejects
     given_test: npt.NDArray[np.bool_] | None = None
     candidates: Candidates | None = None
+    log_ends: dict[str, str] | None = None
+    log_events: int = 0
+    erasures_applied_at: float | None = None
+    erased: int = 0

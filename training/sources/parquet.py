@@ -28,11 +28,16 @@ def read_parquet_events(path: Path, columns: dict[str, str]) -> RawEvents:
     converted = {ours: _convert(path, ours, theirs, table.column(theirs)) for ours, theirs in chosen.items()}
 
     def excerpts(rows: Int64) -> list[str]:
-        taken = {ours: _readable(column.take(pa.array(rows))) for ours, column in converted.items()}
-        lines = zip(*taken.values(), strict=True)
-        return [_pairs(zip(taken, line, strict=True))[:EXCERPT_CHARACTERS] for line in lines]
+        return row_excerpts(converted, rows)
 
     return RawEvents(path, "row", converted, table.num_rows, None, [], excerpts)
+
+
+def row_excerpts(columns: dict[str, Any], rows: Int64) -> list[str]:
+    """The beginnings of some rows, for messages: `user_id=u1, item_id=v2, …`."""
+    taken = {ours: _readable(column.take(pa.array(rows))) for ours, column in columns.items()}
+    lines = zip(*taken.values(), strict=True)
+    return [_pairs(zip(taken, line, strict=True))[:EXCERPT_CHARACTERS] for line in lines]
 
 
 def _pairs(row: Iterable[tuple[str, Any]]) -> str:
@@ -40,7 +45,9 @@ def _pairs(row: Iterable[tuple[str, Any]]) -> str:
 
 
 def _readable(column: Any) -> list[Any]:
-    """The values, bytes that are not UTF-8 as \\x escapes."""
+    """The values, bytes that are not UTF-8 as \\x escapes, times as text: Python has no year 10000."""
+    if pa.types.is_timestamp(column.type):
+        column = pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.cast(column, pa.large_binary())
     values = column.to_pylist()
@@ -129,10 +136,25 @@ def _number(column: Any, kind: Any) -> Any | None:
 
 
 def _time(column: Any, kind: Any) -> Any | None:
+    if pa.types.is_date32(kind):
+        return _microseconds(pc.cast(pc.cast(column, pa.int32()), pa.int64()), 86_400_000_000)
+    if pa.types.is_date64(kind):
+        return _microseconds(pc.cast(column, pa.int64()), 1_000)
     if pa.types.is_timestamp(kind):
         # A time without a zone is read as UTC.
-        micros = pc.cast(column, pa.timestamp("us", tz=kind.tz), safe=False)
-        return pc.cast(pc.cast(micros, pa.int64()), pa.timestamp("us", tz="UTC"))
-    if pa.types.is_date(kind):
-        return _time(pc.cast(column, pa.timestamp("us")), pa.timestamp("us"))
+        counts = pc.cast(column, pa.int64())
+        if kind.unit == "ns":
+            return pc.cast(pc.divide(counts, 1_000), pa.timestamp("us", tz="UTC"))
+        return _microseconds(counts, {"s": 1_000_000, "ms": 1_000, "us": 1}[kind.unit])
     return _number(column, kind)
+
+
+def _microseconds(counts: Any, factor: int) -> Any:
+    """`counts` int64 times the factor, as timestamps; what does not fit becomes a time that the checks refuse."""
+    most = np.iinfo(np.int64).max // factor
+    return pc.cast(
+        pc.multiply(
+            pc.min_element_wise(pc.max_element_wise(counts, -most, skip_nulls=False), most, skip_nulls=False), factor
+        ),
+        pa.timestamp("us", tz="UTC"),
+    )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from recsvc.eventlog.tombstones import Tombstones
 from training.sources.assemble import assemble
 from training.sources.catalogue import ItemRecord, read_catalogue
 from training.sources.check import Checked, check
@@ -16,13 +17,16 @@ from training.sources.raw import RawTable
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`name` as the user gave it; `data_dir` where known data sets are found; `catalogue` the user's own, if any."""
+    """`name` as the user gave it; `data_dir` where known data sets are found; `catalogue` the user's own, if any;
+    `state_dir` where the service keeps its log, if that is known; `tombstones` who was erased."""
 
     name: str
     data_dir: Path
     catalogue: Path | None
     max_reject_share: float
     rejects_path: Path
+    state_dir: Path | None = None
+    tombstones: Tombstones = field(default_factory=Tombstones)
 
     def check(self, table: RawTable) -> Checked:
         """The table's good rows; the others go to the rejects file. Raises `DataInvalid` when they are too many."""

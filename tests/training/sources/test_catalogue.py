@@ -101,3 +101,13 @@ def test_what_cannot_be_used_is_named_with_its_line(tmp_path: Path, name: str, c
 def test_a_catalogue_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match=r"nowhere\.csv.*CATALOGUE"):
         read(events(tmp_path), tmp_path, catalogue=tmp_path / "nowhere.csv")
+
+
+def test_json_lines_may_have_attributes_and_other_kinds_leave_them_alone(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"item_id": "v2", "attributes": {"language": "pt", "minutes": 7, "live": true, "none": null}}\n')
+    dataset = read(events(tmp_path), tmp_path, catalogue=path)
+    assert dataset.items.attributes == [{}, {"language": "pt", "minutes": 7, "live": True}]
+    table = tmp_path / "items.csv"
+    table.write_text("item_id,attributes\nv2,anything\n")
+    assert read(events(tmp_path), tmp_path, catalogue=table).items.attributes == [{}, {}]

@@ -1,0 +1,63 @@
+"""Users held out entirely, and what a few of their events do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.events import Row, make_dataset
+from training.config import RunConfig, load_config
+from training.errors import DataInvalid
+from training.progress import Progress
+from training.reaction import STEPS, measure_reaction
+
+QUIET = Progress(quiet=True)
+
+
+def config() -> RunConfig:
+    settings = load_config("built", None)
+    als = settings.als.model_copy(update={"factors": 6, "iterations": 8, "regularization": 1.0})
+    return settings.model_copy(update={"als": als})
+
+
+def rows(n_users: int = 60, n_items: int = 90, *, per_user: int = 20) -> list[Row]:
+    """Each user likes items of one of three topics, a new one every day."""
+    rng = np.random.default_rng(2)
+    found: list[Row] = []
+    for user in range(n_users):
+        own = rng.permutation(np.arange(user % 3, n_items, 3))[:per_user]
+        found += [(f"u{user:02}", f"v{item:02}", "like", float(day), None) for day, item in enumerate(own)]
+    return found
+
+
+def test_a_taste_that_a_few_events_give_away_is_found_out() -> None:
+    found = measure_reaction(make_dataset(rows()), config(), QUIET)
+    assert found.n_users == 60, "every user with enough items is held out once"
+    assert list(found.steps) == list(STEPS)
+    after_three = found.steps[3]
+    assert after_three.mean_b > 2 * after_three.mean_a
+    assert after_three.interval is not None
+    assert after_three.interval[0] > 0
+    assert len({step.mean_a for step in found.steps.values()}) == 1, "popularity is the same after any number of events"
+
+
+def test_the_table_has_a_line_for_each_number_of_events() -> None:
+    lines = measure_reaction(make_dataset(rows()), config(), QUIET).table().splitlines()
+    assert "60 users" in lines[0]
+    assert [line.split()[0] for line in lines[3:]] == [str(k) for k in STEPS]
+
+
+def test_users_with_few_items_are_not_measured_but_are_learnt_from() -> None:
+    few: list[Row] = [(f"w{user}", f"v{user:02}", "like", 1.0, None) for user in range(30)]
+    assert measure_reaction(make_dataset(rows() + few), config(), QUIET).n_users == 60
+
+
+def test_data_without_times_or_without_busy_users_is_refused() -> None:
+    dataset = make_dataset(rows())
+    timeless = replace(dataset, events=replace(dataset.events, timestamps=np.full(len(dataset.events), np.nan)))
+    with pytest.raises(DataInvalid, match="not every event has a time"):
+        measure_reaction(timeless, config(), QUIET)
+    with pytest.raises(DataInvalid, match="no user has 15 items"):
+        measure_reaction(make_dataset(rows(per_user=12)), config(), QUIET)

@@ -1,0 +1,162 @@
+"""How fast a model gets to know somebody: users it never saw, a few of their events folded in, their later items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recsvc.bundle.manifest import ConfidenceRecipe
+from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64
+from recsvc.events.schema import EVENT_TYPES, TYPE_CODES
+from recsvc.scoring.confidence import combined
+from recsvc.scoring.foldin import fold_in
+from training import metrics
+from training.als import Factors, fit_als
+from training.compare import PairedComparison, paired
+from training.config import RunConfig
+from training.errors import DataInvalid
+from training.matrix import build_matrix, event_weights
+from training.progress import Progress
+from training.rankers import PopularityRanker, best
+from training.sources.dataset import Dataset, Events
+
+STEPS: Final = (1, 2, 3, 5, 10)
+"""After how many events somebody is measured."""
+_LEAST_ITEMS: Final = 15
+_PARTS: Final = 5
+_K: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """`steps[k]` popularity against the model after k events, NDCG@10 over the same `n_users` held-out users."""
+
+    name: str
+    n_users: int
+    steps: dict[int, PairedComparison]
+
+    def table(self) -> str:
+        """As plain text; ends without a newline."""
+        popularity = self.steps[STEPS[0]].mean_a
+        lines = [
+            f"{self.name}: {self.n_users:,} users, each held out entirely from the fit that ranks for them",
+            f"NDCG@{_K} of the items after their {STEPS[-1]}th event; popularity {popularity:.4f}",
+            f"{'events folded in':<18}{'model':>8}{'difference':>12}{'95% interval':>22}{'better/worse for':>20}",
+        ]
+        for k, step in self.steps.items():
+            low, high = step.interval or (float("nan"), float("nan"))
+            lines.append(
+                f"{k:<18}{step.mean_b:>8.4f}{step.difference:>+12.4f}{f'{low:+.4f} to {high:+.4f}':>22}"
+                f"{f'{step.n_better:,} / {step.n_worse:,}':>20}"
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    """The users measured: `first` their first events, one array of event rows each, in order; `seen` and `wanted` CSR
+    (len(first), n_items): the items of the first events, and those liked after them."""
+
+    first: list[Int64]
+    seen: csr_matrix
+    wanted: csr_matrix
+
+
+def measure_reaction(dataset: Dataset, config: RunConfig, progress: Progress) -> Reaction:
+    """Holds users out entirely, fits on the others, and folds the held-out users' first events in, one after another.
+
+    The users with at least 15 items they like are dealt into five parts by the seed of the settings; each part is
+    measured by a model fitted without it. A user's items after the tenth event, of those that the others have too, are
+    to be ranked first among all items but those of the first ten events, whatever the number folded in; popularity
+    ranks the same. Weights and λ are the recipe's, without its decay: the others' events lie before and after a user's
+    own, so there is no moment to decay to. Raises DataInvalid where the data has no times or too few users.
+    """
+    if not dataset.events.has_time:
+        raise DataInvalid(f"{dataset.name}: not every event has a time, so nobody's first events are known")
+    recipe = config.interactions.recipe().model_copy(update={"half_life_days": None})
+    weights = event_weights(dataset.events, recipe)
+    baseline: list[Float32] = []
+    model: dict[int, list[Float32]] = {k: [] for k in STEPS}
+    parts = _parts(dataset.events, weights, config.als.seed)
+    for number, chosen in enumerate(parts, start=1):
+        with progress.stage(f"part {number} of {len(parts)}: {len(chosen):,} users held out"):
+            popular, folded = _measured(dataset.events, chosen, weights, recipe, config)
+        baseline.append(popular)
+        for k in STEPS:
+            model[k].append(folded[k])
+    values = np.concatenate(baseline) if baseline else np.empty(0, dtype=np.float32)
+    if not len(values):
+        raise DataInvalid(f"{dataset.name}: no user has {_LEAST_ITEMS} items and later ones that others have too")
+    steps = {k: paired(values, np.concatenate(model[k]), seed=config.als.seed) for k in STEPS}
+    return Reaction(dataset.name, len(values), steps)
+
+
+def _parts(events: Events, weights: Float64, seed: int) -> list[Int32]:
+    shape = (len(events.user_ids), len(events.item_ids))
+    liked = csr_matrix((weights, (events.users, events.items)), shape=shape)
+    n_liked = np.bincount(np.repeat(np.arange(shape[0]), np.diff(liked.indptr)), weights=liked.data > 0)
+    eligible = np.random.default_rng(seed).permutation(np.flatnonzero(n_liked >= _LEAST_ITEMS))
+    return [np.sort(part).astype(np.int32) for part in np.array_split(eligible, _PARTS) if len(part)]
+
+
+def _measured(
+    events: Events, chosen: Int32, weights: Float64, recipe: ConfidenceRecipe, config: RunConfig
+) -> tuple[Float32, dict[int, Float32]]:
+    """NDCG@10 of each user of one part: of popularity, and of the model after each number of events."""
+    matrix = build_matrix(events, recipe, None, ~np.isin(events.users, chosen))
+    factors = fit_als(matrix.training, config.als)
+    known = np.bincount(matrix.training.indices, minlength=len(events.item_ids)) > 0
+    held_out = _held_out(events, weights, chosen, known)
+    everybody = np.arange(held_out.wanted.shape[0], dtype=np.int32)
+    popularity = PopularityRanker(matrix.popularity(recipe.unobserved_weight))
+    folded = {}
+    for k in STEPS:
+        vectors = [_folded(events, rows[:k], factors, recipe, config) for rows in held_out.first]
+        scores = np.array(vectors, dtype=np.float32).reshape(len(vectors), -1) @ factors.items.T
+        folded[k] = _ndcg(best(_unseen(scores, held_out.seen), _K), held_out)
+    return _ndcg(popularity.rank(everybody, held_out.seen, _K), held_out), folded
+
+
+def _held_out(events: Events, weights: Float64, chosen: Int32, known: Bool) -> _HeldOut:
+    acts = np.flatnonzero(np.isin(events.users, chosen) & (events.types != TYPE_CODES["impression"]))
+    acts = acts[np.lexsort((acts, events.timestamps[acts], events.users[acts]))]
+    bounds = np.searchsorted(events.users[acts], [chosen, chosen + 1])
+    first, seen, wanted = [], [], []
+    for low, high in bounds.T.tolist():
+        own, later = acts[low : low + STEPS[-1]], acts[low + STEPS[-1] : high]
+        liked = later[weights[later] > 0]
+        targets = np.setdiff1d(events.items[liked], events.items[own])
+        targets = targets[known[targets]]
+        if len(targets):
+            first.append(own)
+            seen.append(np.unique(events.items[own]))
+            wanted.append(targets)
+    n_items = len(events.item_ids)
+    return _HeldOut(first, _binary(seen, n_items), _binary(wanted, n_items))
+
+
+def _binary(rows: list[Int32], n_items: int) -> csr_matrix:
+    indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    indices = np.concatenate(rows) if rows else np.empty(0, dtype=np.int32)
+    return csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=(len(rows), n_items))
+
+
+def _folded(events: Events, rows: Int64, factors: Factors, recipe: ConfidenceRecipe, config: RunConfig) -> Float32:
+    """The vector of a user of whom nothing but these events is known, by the service's own code."""
+    nothing = (np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+    types = [EVENT_TYPES[code] for code in events.types[rows].tolist()]
+    news = (events.items[rows], types, events.values[rows], events.timestamps[rows])
+    items, confidence = combined(nothing, news, recipe, None)
+    return fold_in(factors.gram, factors.items, items, confidence, config.als.regularization).vector
+
+
+def _unseen(scores: Float32, seen: csr_matrix) -> Float32:
+    scores[np.repeat(np.arange(len(scores)), np.diff(seen.indptr)), seen.indices] = -np.inf
+    return scores
+
+
+def _ndcg(ranked: Int32, held_out: _HeldOut) -> Float32:
+    return metrics.accuracy(ranked, held_out.wanted, (_K,))[f"ndcg@{_K}"]
