@@ -57,17 +57,19 @@ class Keyring:
             raise Forbidden(scope)
 
 
-def _from_elsewhere(request: Request) -> bool:
-    """Whether a page of another origin, not among RECSVC_CORS_ORIGINS, sent the request.
+def refuse_other_origins(request: Request) -> None:
+    """Where no key is needed, raises `OriginRefused` for a page of another origin that RECSVC_CORS_ORIGINS lacks.
 
     Without keys whoever reaches loopback is let in, and every page in a local browser does.
     """
-    origin = request.headers.get("origin")
+    keyring: Keyring = request.app.state.keyring
+    origin = request.headers.get("origin") if keyring.open else None
     if origin is None:
-        return False
+        return
     allowed: tuple[str, ...] = request.app.state.cors_origins
     same = origin.partition("://")[2] == request.headers.get("host")
-    return not same and origin not in allowed and "*" not in allowed
+    if not same and origin not in allowed and "*" not in allowed:
+        raise OriginRefused(origin)
 
 
 def install_auth(app: FastAPI, settings: Settings) -> None:
@@ -83,8 +85,8 @@ def require(scope: str) -> Callable[..., Awaitable[None]]:
 
     async def check(request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]) -> None:
         keyring: Keyring = request.app.state.keyring
-        if keyring.open and request.method not in {"GET", "HEAD"} and _from_elsewhere(request):
-            raise OriginRefused(request.headers["origin"])
+        if request.method not in {"GET", "HEAD"}:
+            refuse_other_origins(request)
         keyring.authorise(request.headers.get("authorization"), scope)
 
     return check

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from recsvc.catalog.feed import LiveFeed
+from recsvc.catalog.items import ItemCatalogue
+from recsvc.events.intake import EventIntake
 from recsvc.serving.models import ModelPool
 from recsvc.serving.recommender import Recommender
 from recsvc.settings import Settings
 from recsvc.store.connection import RedisConnection
 from recsvc.telemetry import Telemetry
+from recsvc.users.directory import Users
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,10 @@ class Service:
     redis: RedisConnection
     pool: ModelPool
     recommender: Recommender
+    live: LiveFeed
+    catalogue: ItemCatalogue
+    intake: EventIntake
+    users: Users
 
 
 def service_of(request: Request) -> Service:

@@ -78,6 +78,15 @@ class PayloadTooLarge(ApiError):  # noqa: N818
         )
 
 
+class NotJson(ApiError):  # noqa: N818
+    """415: the body was sent as something else than JSON."""
+
+    status, kind, title = 415, "not-json", "Body is not JSON"
+
+    def __init__(self) -> None:
+        super().__init__("the body is read as JSON only; send it with the header Content-Type: application/json")
+
+
 class Unauthorized(ApiError):  # noqa: N818
     """401: no valid key came with the request."""
 
@@ -183,13 +192,7 @@ async def _on_validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)  # noqa: S101
     raw = list(exc.errors())
     if any(error["loc"] == ("body",) for error in raw) and isinstance(exc.body, bytes):
-        return problem_response(
-            request.scope,
-            415,
-            "not-json",
-            "Body is not JSON",
-            "the body is read as JSON only; send it with the header Content-Type: application/json",
-        )
+        return api_error_response(request.scope, NotJson())
     return _invalid(request.scope, [_pointed(error) for error in raw[:_MAX_ERRORS]], len(raw))
 
 

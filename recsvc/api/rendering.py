@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from recsvc.bundle.types import NO_TIME, Bundle, ItemRow
 from recsvc.serving.candidates import Source
 from recsvc.serving.recommender import Answer
+from recsvc.serving.view import LiveView
 
 _SOURCES = {source.value: source for source in Source}
 
@@ -38,41 +38,39 @@ def recommendations(answer: Answer, fields: Sequence[str]) -> dict[str, Any]:
 
 def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
     """The items of the page (`schemas.Item`)."""
-    bundle, candidates = answer.model.bundle, answer.page.candidates
+    view, candidates = answer.model.view, answer.page.candidates
     rendered = []
     for position in answer.page.positions:
-        row = ItemRow(int(candidates.rows[position]))
+        row = int(candidates.rows[position])
         source = _SOURCES[int(candidates.sources[position])]
         item: dict[str, Any] = {
-            "id": bundle.items[row],
+            "id": view.item_id(row),
             "score": round(float(candidates.scores[position]), 6),
             "source": source.label,
-            "reason": _reason(bundle, source, candidates.reasons[position].tolist(), titled="title" in fields),
+            "reason": _reason(view, source, candidates.reasons[position].tolist(), titled="title" in fields),
         }
         for field in fields:
-            item[field] = _field(bundle, row, field)
+            item[field] = _field(view, row, field)
         rendered.append(item)
     return rendered
 
 
-def _reason(bundle: Bundle, source: Source, codes: list[int], *, titled: bool) -> dict[str, Any]:
-    if source is Source.ALS:
-        rows = [ItemRow(row) for row in codes if row >= 0]
-        because = {"type": "because_of", "items": [bundle.items[row] for row in rows]}
-        return because | {"titles": [bundle.catalogue.title(row) for row in rows]} if titled else because
-    category = bundle.catalogue.categories[codes[0]] if codes[0] >= 0 else None
-    return {"type": source.label, "category": category}
+def _reason(view: LiveView, source: Source, codes: list[int], *, titled: bool) -> dict[str, Any]:
+    if source.by_model:
+        rows = [row for row in codes if row >= 0]
+        because = {"type": "because_of", "items": [view.item_id(row) for row in rows]}
+        return because | {"titles": [view.title(row) for row in rows]} if titled else because
+    return {"type": source.label, "category": view.category_name(codes[0]) if codes[0] >= 0 else None}
 
 
-def _field(bundle: Bundle, row: ItemRow, name: str) -> str | list[str] | None:
-    catalogue = bundle.catalogue
+def _field(view: LiveView, row: int, name: str) -> str | list[str] | None:
     if name == "title":
-        return catalogue.title(row)
+        return view.title(row)
     if name == "categories":
-        return catalogue.categories_of(row)
+        return view.categories(row)
     if name == "creator":
-        return catalogue.creator(row)
-    published = int(catalogue.published_at[row])
-    if published == NO_TIME:
+        return view.creator(row)
+    published = view.published_at(row)
+    if published is None:
         return None
     return datetime.fromtimestamp(published, UTC).isoformat().replace("+00:00", "Z")

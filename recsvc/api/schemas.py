@@ -137,7 +137,7 @@ class Item(BaseModel):
 
     id: str
     score: float = Field(description="Comparable between items of one source only.")
-    source: Literal["als", "trending", "popular", "latest"]
+    source: Literal["als", "trending", "popular", "latest", "content"]
     reason: BecauseOf | FromList
     title: str | None = None
     categories: list[str] | None = None
@@ -211,7 +211,7 @@ class SessionRecommendations(ItemList):
     )
 
     next_cursor: str | None
-    unknown_items: list[str] = Field(description="Items of the events that the model does not know; ignored.")
+    unknown_items: list[str] = Field(description="Items of the events that nothing is known of; ignored.")
 
 
 class ElementProblem(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -18,6 +18,9 @@ from recsvc.api.errors import (
 )
 from recsvc.bundle.errors import BundleError
 from recsvc.serving import errors as serving
+
+_MAX_ERRORS: Final = 50
+"""Of one element; a body full of unknown fields must not come back several times as large."""
 
 
 class GateRefused(ApiError):  # noqa: N818
@@ -73,9 +76,14 @@ class InvalidElement(ApiError):  # noqa: N818
                 "pointer": "/".join([where, *(_token(part) for part in entry["loc"])]),
                 "detail": entry["msg"].removeprefix("Value error, "),
             }
-            for entry in error.errors(include_url=False, include_input=False, include_context=False)
+            for entry in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_ERRORS]
         ]
         return cls(f"{errors[0]['pointer']}: {errors[0]['detail']}", errors=errors)
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> InvalidElement:
+        """One mistake, at `pointer`."""
+        return cls(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
 
 
 def document(error: ApiError) -> dict[str, Any]:

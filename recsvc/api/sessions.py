@@ -14,7 +14,7 @@ from recsvc.api.errors import problem_responses
 from recsvc.api.recommendations import filters_of
 from recsvc.api.schemas import SessionRecommendations, SessionRequest
 from recsvc.api.strict_json import StrictJSONRoute
-from recsvc.serving.recommender import Session
+from recsvc.serving.knowledge import Session
 
 router = APIRouter(tags=["recommendations"], route_class=StrictJSONRoute)
 

@@ -16,8 +16,12 @@ class StrictRequest(Request):
 
     async def json(self) -> Any:
         """The body's value. Raises `json.JSONDecodeError` or another `ValueError`."""
-        text = (await self.body()).decode("utf-8")
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return parse_strictly(await self.body())
+
+
+def parse_strictly(body: bytes) -> Any:
+    """The value of a JSON text. Raises `json.JSONDecodeError`, another `ValueError`, or `RecursionError`."""
+    return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
 
 
 class StrictJSONRoute(APIRoute):
