@@ -1,130 +1,193 @@
-"""Cached candidate lists: read, else computed once for everybody who asks, and written."""
+"""Cached candidate lists: read with the news of a user, else computed once for everybody who asks, and written."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from recsvc.serving.cached_list import decode, encode
 from recsvc.serving.candidates import CandidateList
+from recsvc.serving.served import ServedModel
 from recsvc.serving.singleflight import SingleFlight
 from recsvc.store.errors import StoreUnavailable
-from recsvc.store.recommendations import RecommendationCache
+from recsvc.store.user_state import UserRead, UserState
 from recsvc.telemetry import Telemetry
 
-_MARK_MILLISECONDS: Final = 2_000
-"""A worker that dies while computing holds the others up for so long at most, if they did not give up before."""
 _WAITS_SECONDS: Final = (0.005, 0.01, 0.02, 0.04, 0.08, 0.1)
 """The pauses between looks for a list that another worker computes; then it is computed here all the same."""
+_KEPT_SECONDS: Final = 0.05
+"""A list stays at hand so long after it was written."""
+_CHANGES_SECONDS: Final = 2.0
+"""A list that is younger than a change of an item by no more than that may not know of it: its process may have read
+the change later, and clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListKey:
-    """What a cached list depends on. `n_items` of the model bounds the rows in it."""
+    """What a cached list depends on, beside the user's sequence number."""
 
     user_id: str
     model: str
     categories: tuple[str, ...]
     depth: int
-    n_items: int
 
     @property
     def digest(self) -> str:
-        """The parameters in 16 hexadecimal characters."""
-        text = "\0".join([str(self.depth), *self.categories])
+        """All but the user, in 16 hexadecimal characters."""
+        text = "\0".join([self.model, str(self.depth), *self.categories])
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A list, and whether Redis took part: False is `degraded: cache`."""
+    """A list, and whether Redis took part: False is `degraded: cache`. `hidden` item rows of it do not come."""
 
     candidates: CandidateList
     cached: bool
+    hidden: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What Redis has of a user: `found` where a list at hand is valid, else the news are in `read`. `others` says that
+    another process computes the list right now."""
+
+    read: UserRead
+    found: Found | None
+    others: bool = False
+
+
+_Flight = tuple[ListKey, int | None]
+"""A list at a sequence number, under the id that the user has now; None while Redis is away."""
+Compute = Callable[[UserRead | None], Awaitable[CandidateList]]
+"""Makes a list of the bundle and of the news, or, for None, of the bundle alone."""
 
 
 class CandidateCache:
     """Reads through Redis. Without it every list is computed, still once for those who ask at the same moment.
 
-    A computed list is answered at once and written afterwards; until it is written, who asks in this process is
-    given the list at hand, and other processes find the mark.
+    A computed list is answered at once and written afterwards; until it is written, who asks in this process at the
+    same sequence number is given the list at hand, and other processes find the mark where there is one.
     """
 
-    def __init__(self, store: RecommendationCache, telemetry: Telemetry) -> None:
-        self._store = store
+    def __init__(self, state: UserState, telemetry: Telemetry) -> None:
+        self._state = state
         self._telemetry = telemetry
         self._flights: SingleFlight[Found] = SingleFlight()
-        self._unwritten: dict[ListKey, Found] = {}
+        self._unwritten: dict[_Flight, Found] = {}
+        self._marked: dict[_Flight, asyncio.Event] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def get(self, key: ListKey, compute: Callable[[], Awaitable[CandidateList]]) -> Found:
-        """The list of `key`, from the cache or from `compute`. Raises only what `compute` raises."""
-        at_hand = self._unwritten.get(key)
-        if at_hand is not None:
+    async def look(self, key: ListKey, model: ServedModel, *, mark: bool) -> Look:
+        """The list of `key`, or the news of which it is to be made. Raises `StoreUnavailable`.
+
+        With `mark` the first to miss the list, in all processes, is the one to compute it. The mark is a write, which
+        Redis answers once it is on disk: it pays for lists that take longer than that.
+        """
+        try:
+            look = await self._look(key, model, mark=mark)
+        except StoreUnavailable:
+            self._telemetry.cache.labels("unavailable").inc()
+            raise
+        if look.found is not None:
             self._telemetry.cache.labels("hit").inc()
-            return at_hand
-        return await self._flights.run(key, lambda: self._read_or_compute(key, compute))
+        return look
+
+    async def compute(self, key: ListKey, model: ServedModel, look: Look, compute: Compute) -> Found:
+        """The list of a `look` that found none, computed once and written. Raises only what `compute` raises."""
+        self._telemetry.cache.labels("miss").inc()
+        read = look.read
+        flight = _flight(key, read)
+        marked = self._marked.setdefault(flight, asyncio.Event())
+        if not look.others:
+            # Of several askers in this process any may be the first here; the mark is good for the one who computes.
+            marked.set()
+        try:
+            return await self._flights.run(flight, lambda: self._wait_or_compute(key, model, read, marked, compute))
+        finally:
+            self._marked.pop(flight, None)
+
+    async def compute_alone(self, key: ListKey, compute: Compute) -> Found:
+        """The list of the bundle alone, while Redis is away."""
+
+        async def work() -> Found:
+            return Found(await compute(None), cached=False)
+
+        return await self._flights.run((key, None), work)
+
+    def let_go(self, key: ListKey, read: UserRead) -> None:
+        """Gives back the mark of a list that will not be written."""
+        if read.mine:
+            self._in_background(self._release(key, read))
 
     async def close(self) -> None:
         """Ends what is being computed, and lets the writes under way end."""
         await self._flights.close()
         await asyncio.gather(*self._writes)
 
-    async def _read_or_compute(self, key: ListKey, compute: Callable[[], Awaitable[CandidateList]]) -> Found:
-        try:
-            known = await self._read(key)
-            if known is not None:
-                self._telemetry.cache.labels("hit").inc()
-                return Found(known, cached=True)
-            self._telemetry.cache.labels("miss").inc()
-            mine, known = await self._mine_or_others(key)
-        except StoreUnavailable:
-            self._telemetry.cache.labels("unavailable").inc()
-            return Found(await compute(), cached=False)
-        if known is None:
-            return await self._compute_and_write(key, compute, mine=mine)
-        if mine:
-            self._in_background(self._let_go(key))
-        return Found(known, cached=True)
+    async def _look(self, key: ListKey, model: ServedModel, *, mark: bool) -> Look:
+        read = await self._state.read(key.user_id, key.digest, mark=mark)
+        outdated = read.cached is not None
+        if read.cached is not None:
+            candidates = decode(read.cached, model.bundle, model.view)
+            if candidates is not None and _valid(candidates, read.user_id, model):
+                return Look(read, Found(candidates, cached=True))
+            read = await self._state.read(key.user_id, None, mark=False)
+        found = self._unwritten.get(_flight(key, read))
+        if found is not None and not _valid(found.candidates, read.user_id, model):
+            found = None
+        return Look(read, found, others=mark and not read.mine and not outdated)
 
-    async def _mine_or_others(self, key: ListKey) -> tuple[bool, CandidateList | None]:
-        """Whether this worker holds the mark, and the list if another one has written it in the meantime."""
-        mine = await self._store.acquire(key.user_id, key.model, key.digest, _MARK_MILLISECONDS)
-        if mine:
-            # Between the miss and the mark another worker may have written and let go.
-            return True, await self._read(key)
-        for pause in _WAITS_SECONDS:
-            await asyncio.sleep(pause)
-            known = await self._read(key)
-            if known is not None:
-                return False, known
-        return False, None
-
-    async def _compute_and_write(
-        self, key: ListKey, compute: Callable[[], Awaitable[CandidateList]], *, mine: bool
+    async def _wait_or_compute(
+        self, key: ListKey, model: ServedModel, read: UserRead, marked: asyncio.Event, compute: Compute
     ) -> Found:
         try:
-            found = Found(await compute(), cached=True)
+            look = await self._others(key, model, read, marked)
+        except StoreUnavailable:
+            self._telemetry.cache.labels("unavailable").inc()
+            return Found(await compute(read), cached=False)
+        if look.found is not None:
+            return look.found
+        try:
+            found = Found(await compute(look.read), cached=True)
         except BaseException:
-            if mine:
-                self._in_background(self._let_go(key))
+            self._in_background(self._release(key, look.read))
             raise
-        self._unwritten[key] = found
-        self._in_background(self._write(key, found, mine=mine))
+        self._unwritten[_flight(key, look.read)] = found
+        self._in_background(self._write(key, model, look.read, found))
         return found
 
-    async def _write(self, key: ListKey, found: Found, *, mine: bool) -> None:
+    async def _others(self, key: ListKey, model: ServedModel, read: UserRead, marked: asyncio.Event) -> Look:
+        """Waits for the list of another process; ends without one when it is this process' turn, and after a while."""
+        look = Look(read, None, others=True)
+        for pause in _WAITS_SECONDS:
+            if marked.is_set() or look.found is not None or not look.others:
+                break
+            try:
+                await asyncio.wait_for(marked.wait(), pause)
+            except TimeoutError:
+                look = await self._look(key, model, mark=True)
+        return look
+
+    async def _write(self, key: ListKey, model: ServedModel, read: UserRead, found: Found) -> None:
         try:
-            await self._store.put(key.user_id, key.model, key.digest, encode(found.candidates))
+            value = encode(found.candidates, model.bundle, model.view)
+            await self._state.put_list(read.user_id, key.digest, read.sequence, value)
         except StoreUnavailable:
             self._telemetry.cache.labels("unavailable").inc()
         finally:
-            del self._unwritten[key]
-        if mine:
-            await self._let_go(key)
+            # Who looked before it was written, and hears of it now, still finds it here.
+            asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._unwritten.pop, _flight(key, read), None)
+
+    async def _release(self, key: ListKey, read: UserRead) -> None:
+        try:
+            await self._state.release(read.user_id, key.digest, read.sequence)
+        except StoreUnavailable:
+            # The mark goes by itself.
+            self._telemetry.cache.labels("unavailable").inc()
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         # The loop itself holds tasks weakly: one that nobody holds may be collected before its end.
@@ -132,18 +195,23 @@ class CandidateCache:
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _let_go(self, key: ListKey) -> None:
-        try:
-            await self._store.release(key.user_id, key.model, key.digest)
-        except StoreUnavailable:
-            # The mark goes by itself.
-            self._telemetry.cache.labels("unavailable").inc()
-
-    async def _read(self, key: ListKey) -> CandidateList | None:
-        data = await self._store.get(key.user_id, key.model, key.digest)
-        return None if data is None else decode(data, key.n_items)
-
 
 def normal(categories: Sequence[str]) -> tuple[str, ...]:
     """Categories in the one order in which they are part of a key."""
     return tuple(sorted(set(categories)))
+
+
+def _flight(key: ListKey, read: UserRead) -> _Flight:
+    return replace(key, user_id=read.user_id), read.sequence
+
+
+def _valid(candidates: CandidateList, user_id: str, model: ServedModel) -> bool:
+    """Whether nothing of an erased user is in the list, and none of its items changed since it was computed."""
+    computed_at = candidates.computed_at or 0.0
+    tombstone = model.erasures.of(user_id)
+    if tombstone is not None and computed_at <= tombstone.erased_at:
+        return False
+    if candidates.of_history and model.hides(user_id):
+        # Of a process that had not heard of the erasure yet.
+        return False
+    return not model.view.changed_after(candidates.rows.tolist(), computed_at - _CHANGES_SECONDS)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from recsvc.bundle.types import Bool, Float32, Int32, UInt8
+from recsvc.bundle.types import Float32, Int32, UInt8
 from recsvc.serving.degraded import Degraded
 
 REASONS: Final = 2
@@ -23,11 +23,18 @@ class Source(IntEnum):
     TRENDING = 1
     POPULAR = 2
     LATEST = 3
+    CONTENT = 4
+    """By the model, for an item that nobody had met: its vector is made of what is known of it."""
 
     @property
     def label(self) -> str:
         """The name in answers."""
         return self.name.lower()
+
+    @property
+    def by_model(self) -> bool:
+        """Whether the model scored it, so that the user's own items explain it."""
+        return self in (Source.ALS, Source.CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,11 @@ class CandidateList:
     """Candidates, best first, without repeats.
 
     `rows` int32 (n,) item rows; `scores` float32 (n,), comparable within one source only; `sources` uint8 (n,)
-    values of `Source`; `reasons` int32 (n, REASONS): for ALS the rows of the user's own items that raised the
-    score most, for the other sources a category code in column 0; NO_REASON where there is none. `complete`
+    values of `Source`; `reasons` int32 (n, REASONS): for ALS and content the rows of the user's own items that raised
+    the score most, for the other sources a category code in column 0; NO_REASON where there is none. `complete`
     says that nothing else may be recommended: a longer list would not be longer. `degraded` is what fell back
-    when the list was computed.
+    when the list was computed; `computed_at` is Unix seconds by Redis' clock, None for a list that is kept nowhere;
+    `of_history` says that the history that the bundle has of the user went into it.
     """
 
     rows: Int32
@@ -47,6 +55,8 @@ class CandidateList:
     reasons: Int32
     complete: bool
     degraded: tuple[Degraded, ...] = ()
+    computed_at: float | None = None
+    of_history: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -84,17 +94,4 @@ def alternated(first: CandidateList, second: CandidateList) -> CandidateList:
         np.concatenate([first.sources, second.sources])[order],
         np.concatenate([first.reasons, second.reasons])[order],
         complete=False,
-    )
-
-
-def among(candidates: CandidateList, allowed: Bool) -> CandidateList:
-    """The candidates that are allowed; `allowed` bool (n_items,)."""
-    kept = allowed[candidates.rows]
-    return CandidateList(
-        candidates.rows[kept],
-        candidates.scores[kept],
-        candidates.sources[kept],
-        candidates.reasons[kept],
-        candidates.complete,
-        candidates.degraded,
     )

@@ -9,7 +9,7 @@ class Degraded(StrEnum):
     """A part of an answer that fell back, or the reason why a list is short."""
 
     CACHE = "cache"
-    """Redis could not be reached: the answer was computed, and was not stored."""
+    """Redis could not be reached: the answer was computed from the bundle alone, and was not stored."""
     TRENDING = "trending"
     """The model's data has no times, so nothing is trending: popular items took the place."""
     LATEST = "latest"
@@ -22,3 +22,5 @@ class Degraded(StrEnum):
     """The history could not be folded in: the stored vector was used, or popular items where there is none."""
     NEW_USER = "new_user"
     """Nothing is known of the user, so there is nobody to compare with."""
+    HISTORY = "history"
+    """More happened since the model's data than is kept: the oldest of it is missing from the answer."""

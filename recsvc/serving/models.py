@@ -13,6 +13,8 @@ from typing import Final
 from recsvc.bundle.errors import BundleError
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.registry import Registry
+from recsvc.catalog.live import LiveItems
+from recsvc.eventlog.tombstones import Tombstones
 from recsvc.serving.errors import GateRefused, NoModel
 from recsvc.serving.served import ServedModel
 from recsvc.serving.singleflight import SingleFlight
@@ -41,11 +43,23 @@ class ModelPool:
     event loop; bundles are opened in threads, and changes of the active model happen one at a time.
     """
 
-    def __init__(self, registry: Registry, receipts_dir: Path, telemetry: Telemetry, *, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        receipts_dir: Path,
+        telemetry: Telemetry,
+        *,
+        poll_seconds: float,
+        items: LiveItems | None = None,
+        erasures: Tombstones | None = None,
+    ) -> None:
+        """`items` and `erasures` are what changed since the bundles were made, followed by whoever gives them."""
         self.registry = registry
         self._receipts_dir = receipts_dir
         self._telemetry = telemetry
         self._poll_seconds = poll_seconds
+        self._items = items
+        self._erasures = erasures
         self._active: ServedModel | None = None
         self._problem: ModelProblem | None = None
         self._retry_at = 0.0
@@ -172,7 +186,8 @@ class ModelPool:
 
     async def _open(self, version: str, *, full: bool) -> ServedModel:
         def work() -> ServedModel:
-            return ServedModel(open_bundle(self.registry.path(version), self._receipts_dir, full=full))
+            bundle = open_bundle(self.registry.path(version), self._receipts_dir, full=full)
+            return ServedModel(bundle, self._items, self._erasures)
 
         return await asyncio.to_thread(work)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from recsvc.bundle.types import IdTable
 from recsvc.serving.candidates import CandidateList
 from recsvc.serving.cursor import LONGEST_LIST, Cursor, fingerprint
 
-DEPTHS: Final = (200, 1_000, LONGEST_LIST)
+DEPTHS: Final = (100, 1_000, LONGEST_LIST)
 """How many candidates are computed: few serve most requests, more only those who go on."""
 
 
@@ -28,8 +27,15 @@ def depths(needed: int) -> Iterator[int]:
     yield from (depth for depth in DEPTHS if depth >= min(needed, LONGEST_LIST))
 
 
+class Identified(Protocol):
+    """What knows the id of a row."""
+
+    def bytes_at(self, row: int) -> bytes:
+        """The UTF-8 bytes of the id."""
+
+
 def cut(
-    candidates: CandidateList, items: IdTable, *, hidden: Set[int], cursor: Cursor, limit: int, deepest: bool
+    candidates: CandidateList, items: Identified, *, hidden: Set[int], cursor: Cursor, limit: int, deepest: bool
 ) -> Page:
     """The first `limit` candidates that are neither in `hidden` (item rows) nor on an earlier page.
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from recsvc.bundle.types import Bool, Bundle, Float32, Int32, UserRow
+from recsvc.bundle.types import Bundle, Float32, Int32, UserRow
+from recsvc.catalog.live import LiveItems
+from recsvc.eventlog.position import StreamId
+from recsvc.eventlog.tombstones import Tombstones
 from recsvc.serving.candidates import CandidateList
 from recsvc.serving.orderings import Orderings
+from recsvc.serving.view import LiveView
 
 _NEWCOMER_LISTS: Final = 256
 """Lists for newcomers that are kept, one per set of categories and depth."""
@@ -25,62 +28,69 @@ class History:
     items: Int32
     confidence: Float32
 
-    @property
-    def has_positive(self) -> bool:
-        """Whether anything was liked, so that the user can be folded in."""
-        return bool((self.confidence > 0).any())
-
 
 class ServedModel:
-    """One opened bundle with its orderings and the lists of newcomers. A request holds one from start to end."""
+    """One opened bundle, the catalogue as it is now, its orderings and the lists of newcomers.
 
-    def __init__(self, bundle: Bundle) -> None:
+    A request holds one from start to end. Users erased since the bundle was made are unknown to it.
+    """
+
+    def __init__(self, bundle: Bundle, items: LiveItems | None = None, erasures: Tombstones | None = None) -> None:
+        """`items` and `erasures` are followed as they change; without them there are none."""
         self.bundle = bundle
-        self.orderings = Orderings(bundle)
-        self._newcomers: dict[tuple[tuple[str, ...], int], CandidateList] = {}
+        self.view = LiveView(bundle, items if items is not None else LiveItems())
+        self.orderings = Orderings(bundle, self.view)
+        self.erasures = erasures if erasures is not None else Tombstones()
+        self._newcomers: dict[tuple[tuple[str, ...], int], tuple[int, CandidateList]] = {}
+        self._log_ends = {
+            int(partition): StreamId.parse(end) for partition, end in (bundle.manifest.log_ends or {}).items()
+        }
 
     @property
     def version(self) -> str:
         """The bundle's version."""
         return self.bundle.version
 
+    def user_row(self, user_id: str) -> UserRow | None:
+        """The user's row, or None for a user that the model does not know, or must not."""
+        row = self.bundle.users.row_of(user_id)
+        return None if row is None or self.hides(user_id) else UserRow(row)
+
+    def hides(self, user_id: str) -> bool:
+        """Whether the user was erased after the bundle's data was read."""
+        return self.erasures.hides(user_id, self.bundle.manifest.erasures_applied_at)
+
     def history(self, user_id: str) -> History | None:
         """The user's training-time interactions, or None for a user the model does not know."""
-        row = self.bundle.users.row_of(user_id)
-        if row is None:
-            return None
-        items, confidence = self.bundle.interactions.of(UserRow(row))
-        return History(UserRow(row), items, confidence)
+        row = self.user_row(user_id)
+        return None if row is None else History(row, *self.bundle.interactions.of(row))
 
-    def allowed(self, categories: Sequence[str], consumed: Int32 | None = None) -> Bool:
-        """Which items may be recommended: of any of the categories (of all, when none is given), not consumed."""
-        if categories:
-            mask = np.zeros(len(self.bundle.items), dtype=np.bool_)
-            for category in categories:
-                mask[self.bundle.catalogue.items_in(category)] = True
-        else:
-            mask = np.ones(len(self.bundle.items), dtype=np.bool_)
-        if consumed is not None:
-            mask[consumed] = False
-        return mask
-
-    def rows_of(self, item_ids: Iterable[str]) -> frozenset[int]:
-        """The rows of those items that the model knows."""
-        return frozenset(self.bundle.items.rows_of(item_ids).tolist())
+    def is_news(self, partition: int, at: StreamId) -> bool:
+        """Whether an entry of the event log came after what the model was trained on."""
+        end = self._log_ends.get(partition)
+        return end is None or at > end
 
     def newcomers(self, categories: tuple[str, ...], depth: int) -> CandidateList | None:
-        """The kept list for users nothing is known of, or None when it was not computed yet."""
-        return self._newcomers.get((categories, depth))
+        """The kept list for users nothing is known of, or None when it was not computed for the catalogue as it is."""
+        version, candidates = self._newcomers.get((categories, depth), (-1, None))
+        return candidates if version == self.view.version else None
 
-    def keep_newcomers(self, categories: tuple[str, ...], depth: int, candidates: CandidateList) -> None:
-        """Keeps such a list; the oldest goes when there are too many. For use from one event loop."""
+    def keep_newcomers(
+        self, categories: tuple[str, ...], depth: int, candidates: CandidateList, *, version: int
+    ) -> None:
+        """Keeps such a list, computed at that version of the view; the oldest goes when there are too many."""
+        self._newcomers.pop((categories, depth), None)
         while len(self._newcomers) >= _NEWCOMER_LISTS:
             del self._newcomers[next(iter(self._newcomers))]
-        self._newcomers[categories, depth] = candidates
+        self._newcomers[categories, depth] = (version, candidates)
 
-    @cached_property
+    @property
     def example_users(self) -> list[str]:
         """A few users with a history to look at, for demonstrations: those of median length and above."""
+        return [user for user in self._examples if not self.hides(user)]
+
+    @cached_property
+    def _examples(self) -> list[str]:
         lengths = np.diff(self.bundle.interactions.indptr)
         rows = np.flatnonzero(lengths >= max(1, int(np.median(lengths))))
         chosen = rows[np.linspace(0, len(rows) - 1, num=min(5, len(rows)), dtype=np.int64)] if len(rows) else rows

@@ -3,132 +3,178 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
-from recsvc.bundle.types import Bool, Float32, Int32, ItemRow
-from recsvc.scoring.foldin import Folded, fold_in
-from recsvc.scoring.retrieval import most_similar, top_items
+from recsvc.bundle.types import Float32, Int32
+from recsvc.scoring.foldin import Folded, fold_in_vectors
+from recsvc.scoring.retrieval import best_places, cosines, most_similar, top_items
 from recsvc.serving.candidates import NO_REASON, REASONS, CandidateList, Source, joined
 from recsvc.serving.degraded import Degraded
-from recsvc.serving.served import History, ServedModel
+from recsvc.serving.eligible import Eligible, eligible
+from recsvc.serving.knowledge import Knowledge
+from recsvc.serving.served import ServedModel
+
+_MANY: Final = 8
+"""A demoted row in so many is many."""
 
 
-def for_known(model: ServedModel, history: History, categories: Sequence[str], depth: int) -> CandidateList:
-    """The list of a user of the model who liked something.
+def for_user(model: ServedModel, known: Knowledge, categories: Sequence[str], depth: int, now: float) -> CandidateList:
+    """The list of somebody of whom something is known, at `now` (Unix seconds).
 
-    The vector is the fold-in of the stored row, which is the stored factor and comes with the explanation.
+    The vector is the fold-in of all that is known; for a user of the model without news that is the stored factor, and
+    comes with the explanation. Without anything liked it is a newcomer's list.
     """
-    allowed = model.allowed(categories, history.items)
+    among = eligible(model.view, categories, now, consumed=known.consumed, unwanted=known.unwanted)
+    if not known.has_positive:
+        return _newcomers(model, among, categories, depth, known)
     try:
-        folded = _fold_in(model, history.items, history.confidence)
+        folded = _fold_in(model, known)
     except np.linalg.LinAlgError:
-        own = _by_model(model, model.bundle.user_factors[history.row], None, allowed, depth)
-        return _filled(model, own, allowed, categories, depth, (Degraded.FOLD_IN,))
-    own = _by_model(model, folded.vector, folded, allowed, depth)
-    return _filled(model, own, allowed, categories, depth, ())
+        stored = None if known.row is None else model.bundle.user_factors[known.row]
+        own = None if stored is None else _by_model(model, stored, None, among, depth)
+        return _filled(model, own, among, categories, depth, (*known.degraded, Degraded.FOLD_IN))
+    own = _by_model(model, folded.vector, folded, among, depth)
+    return _filled(model, own, among, categories, depth, known.degraded)
 
 
-def for_session(
-    model: ServedModel,
-    items: Int32,
-    confidence: Float32,
-    consumed: Int32,
-    categories: Sequence[str],
-    depth: int,
-) -> CandidateList:
-    """The list of somebody known by recent events alone: `items` int32 (n,), signed `confidence` float32 (n,).
-
-    `consumed` int32 rows do not come back. Without anything liked it is a newcomer's list.
-    """
-    allowed = model.allowed(categories, consumed)
-    if not (confidence > 0).any():
-        return model.orderings.spread(allowed, depth, categories)
-    try:
-        folded = _fold_in(model, items, confidence)
-    except np.linalg.LinAlgError:
-        return _filled(model, None, allowed, categories, depth, (Degraded.FOLD_IN,))
-    own = _by_model(model, folded.vector, folded, allowed, depth)
-    return _filled(model, own, allowed, categories, depth, ())
-
-
-def for_newcomer(model: ServedModel, categories: Sequence[str], depth: int) -> CandidateList:
+def for_newcomer(model: ServedModel, categories: Sequence[str], depth: int, now: float) -> CandidateList:
     """The list of a user nothing is known of; the same for all of them."""
-    return model.orderings.spread(model.allowed(categories), depth, categories)
+    return model.orderings.spread(eligible(model.view, categories, now), depth, categories)
 
 
-def everybodys(model: ServedModel, source: Source, categories: Sequence[str], depth: int) -> CandidateList:
+def everybodys(model: ServedModel, source: Source, categories: Sequence[str], depth: int, now: float) -> CandidateList:
     """The popular, trending or latest list; what it lacks is filled with popular items, which say so."""
-    allowed = model.allowed(categories)
-    own = model.orderings.head(source, allowed, depth, categories)
-    fill = model.orderings.head(Source.POPULAR, allowed, depth, categories)
+    among = eligible(model.view, categories, now)
+    own = model.orderings.head(source, among, depth, categories)
+    fill = model.orderings.head(Source.POPULAR, among, depth, categories)
     degraded: tuple[Degraded, ...] = ()
-    if source is not Source.POPULAR and not len(model.orderings.order(source)):
-        degraded = (Degraded.LATEST if source is Source.LATEST else Degraded.TRENDING,)
-    return joined([own, fill], depth=depth, complete=_is_all(allowed, depth), degraded=degraded)
+    if source is Source.TRENDING:
+        degraded = model.orderings.fallback()
+    elif source is Source.LATEST and not model.orderings.has_dates(among.changed):
+        degraded = (Degraded.LATEST,)
+    return joined([own, fill], depth=depth, complete=among.count <= depth, degraded=degraded)
 
 
-def like_item(model: ServedModel, row: int, depth: int) -> CandidateList:
+def like_item(model: ServedModel, row: int, depth: int, now: float) -> CandidateList:
     """Items near `row` by the cosine of their factors, then popular ones of its categories, then popular ones."""
-    rows, cosines = most_similar(model.bundle.item_factors, row, depth)
-    positive = cosines > 0
-    reasons = np.full((int(positive.sum()), REASONS), NO_REASON, dtype=np.int32)
-    reasons[:, 0] = row
-    near = _of_model(rows[positive], cosines[positive], reasons)
-    own = model.bundle.catalogue.categories_of(ItemRow(row))
     itself = np.array([row], dtype=np.int32)
-    anything = model.allowed((), itself)
+    anything = eligible(model.view, (), now, consumed=itself)
+    near = _near(model, row, anything, depth)
     parts = [near]
     if len(near) < depth:
+        own = model.view.categories(row)
         if own:
-            parts.append(model.orderings.head(Source.POPULAR, model.allowed(own, itself), depth, own))
+            alike = eligible(model.view, own, now, consumed=itself)
+            parts.append(model.orderings.head(Source.POPULAR, alike, depth, own))
         parts.append(model.orderings.head(Source.POPULAR, anything, depth, own))
-    return joined(parts, depth=depth, complete=_is_all(anything, depth), degraded=())
+    return joined(parts, depth=depth, complete=anything.count <= depth, degraded=())
 
 
 def like_user(model: ServedModel, row: int, depth: int) -> list[tuple[int, float]]:
     """Users near `row` by the cosine of their factors, best first: (user row, cosine)."""
-    rows, cosines = most_similar(model.bundle.user_factors, row, depth)
-    return list(zip(rows.tolist(), cosines.tolist(), strict=True))
+    # Erased users may stand among the nearest: each that is known to be erased makes room for one more.
+    rows, cosines = most_similar(model.bundle.user_factors, row, depth + len(model.erasures))
+    near = zip(rows.tolist(), cosines.tolist(), strict=True)
+    return [(user, cosine) for user, cosine in near if not model.hides(model.bundle.users[user])][:depth]
 
 
-def _fold_in(model: ServedModel, items: Int32, confidence: Float32) -> Folded:
+def _newcomers(
+    model: ServedModel, among: Eligible, categories: Sequence[str], depth: int, known: Knowledge
+) -> CandidateList:
+    """What takes turns in the user's declared interests first, then the list of everybody."""
+    parts = [model.orderings.spread(among, depth, categories)]
+    if known.interests:
+        rows = np.concatenate([model.view.rows_in(name, among.changed) for name in known.interests])
+        parts.insert(0, model.orderings.spread(among.among(rows), depth, known.interests))
+    degraded = known.degraded + parts[-1].degraded
+    return joined(parts, depth=depth, complete=parts[-1].complete, degraded=degraded)
+
+
+def _fold_in(model: ServedModel, known: Knowledge) -> Folded:
     bundle = model.bundle
-    regularization = bundle.manifest.objective.regularization
-    return fold_in(bundle.gram, bundle.item_factors, items, confidence, regularization)
+    # The stored history counts as it did in training: what had no factors then is nothing in it.
+    vectors = np.zeros((len(known.items), bundle.item_factors.shape[1]), dtype=np.float32)
+    stored = ~known.fresh
+    vectors[stored] = bundle.item_factors[known.items[stored]]
+    vectors[known.fresh] = model.view.vectors(known.items[known.fresh])
+    return fold_in_vectors(
+        bundle.gram, vectors, known.items, known.confidence, bundle.manifest.objective.regularization
+    )
 
 
-def _by_model(model: ServedModel, vector: Float32, folded: Folded | None, allowed: Bool, depth: int) -> CandidateList:
-    """The model's candidates. A score of 0 or below is no preference: such items are left to the other sources."""
-    rows, scores = top_items(model.bundle.index, vector, depth, allowed)
-    rows, scores = rows[scores > 0], scores[scores > 0]
-    reasons = np.full((len(rows), REASONS), NO_REASON, dtype=np.int32)
+def _by_model(model: ServedModel, vector: Float32, folded: Folded | None, among: Eligible, depth: int) -> CandidateList:
+    """The model's candidates. A score of 0 or below is no preference: such items are left to the other sources.
+
+    The index has the raw scores of the items trained on. What is demoted, and what has a vector by content only, is
+    scored apart, so that the ranking is that of the final scores.
+    """
+    n_items = len(model.bundle.items)
+    apart, apart_scores = _scored_apart(model, vector, among)
+    indexed = among.allowed[:n_items].copy()
+    indexed[apart[apart < n_items]] = False
+    found, scores = top_items(model.bundle.index, vector, depth, indexed)
+    if len(apart):
+        found, scores = np.concatenate([found, apart]), np.concatenate([scores, apart_scores])
+        best = best_places(scores, depth)
+        found, scores = found[best], scores[best]
+    found, scores = found[scores > 0], scores[scores > 0]
+    reasons = np.full((len(found), REASONS), NO_REASON, dtype=np.int32)
     if folded is not None:
-        for position, because in enumerate(folded.explain(model.bundle.item_factors[rows], REASONS)):
+        for position, because in enumerate(folded.explain(model.view.vectors(found), REASONS)):
             reasons[position, : len(because)] = because
-    return _of_model(rows, scores, reasons)
+    return _of_model(model, found, scores, reasons)
 
 
-def _of_model(rows: Int32, scores: Float32, reasons: Int32) -> CandidateList:
-    sources = np.full(len(rows), Source.ALS, dtype=np.uint8)
+def _scored_apart(model: ServedModel, vector: Float32, among: Eligible) -> tuple[Int32, Float32]:
+    """The eligible rows that are not left to the index, and their final scores."""
+    content, factors = among.changed.content, model.bundle.item_factors
+    shown = among.allowed[content.rows]
+    rows, scores = content.rows[shown], (content.vectors @ vector)[shown]
+    if among.factors is None:
+        return rows, scores
+    trained = np.ones(len(factors), dtype=np.bool_)
+    trained[content.rows[content.rows < len(factors)]] = False
+    demoted = np.flatnonzero(among.demoted[: len(factors)] & among.allowed[: len(factors)] & trained).astype(np.int32)
+    # To gather many rows takes longer than to multiply all of them.
+    many = len(demoted) * _MANY > len(factors)
+    products = (factors @ vector)[demoted] if many else factors[demoted] @ vector
+    rows = np.concatenate([rows, demoted])
+    return rows, among.weighed(rows, np.concatenate([scores, products]))
+
+
+def _near(model: ServedModel, row: int, among: Eligible, depth: int) -> CandidateList:
+    """The eligible items whose vectors have a positive cosine with the item's, best first."""
+    content, factors = among.changed.content, model.bundle.item_factors
+    vector = model.view.vectors(np.array([row], dtype=np.int32))[0]
+    rows = np.concatenate([np.arange(len(factors), dtype=np.int32), content.rows])
+    near = np.concatenate([cosines(factors, vector), cosines(content.vectors, vector)])
+    near = among.weighed(rows, np.where(among.allowed[rows], np.nan_to_num(near), np.float32(0)))
+    best = best_places(near, depth)
+    best = best[near[best] > 0]
+    reasons = np.full((len(best), REASONS), NO_REASON, dtype=np.int32)
+    reasons[:, 0] = row
+    return _of_model(model, rows[best], near[best], reasons)
+
+
+def _of_model(model: ServedModel, rows: Int32, scores: Float32, reasons: Int32) -> CandidateList:
+    by_content = np.fromiter((model.view.by_content(row) for row in rows.tolist()), dtype=np.bool_, count=len(rows))
+    sources = np.where(by_content, np.uint8(Source.CONTENT), np.uint8(Source.ALS))
     return CandidateList(rows, scores, sources, reasons, complete=False)
 
 
 def _filled(
     model: ServedModel,
     own: CandidateList | None,
-    allowed: Bool,
+    among: Eligible,
     categories: Sequence[str],
     depth: int,
     degraded: tuple[Degraded, ...],
 ) -> CandidateList:
     parts = [] if own is None else [own]
     if own is None or len(own) < depth:
-        fill = model.orderings.mixed(allowed, depth, categories)
+        fill = model.orderings.mixed(among, depth, categories)
         parts.append(fill)
         degraded += fill.degraded
-    return joined(parts, depth=depth, complete=_is_all(allowed, depth), degraded=degraded)
-
-
-def _is_all(allowed: Bool, depth: int) -> bool:
-    return int(np.count_nonzero(allowed)) <= depth
+    return joined(parts, depth=depth, complete=among.count <= depth, degraded=degraded)

@@ -23,7 +23,7 @@ def shown(count: int) -> Cursor:
 
 
 @pytest.mark.parametrize(
-    ("needed", "tried"), [(20, DEPTHS), (200, DEPTHS), (201, DEPTHS[1:]), (1_001, DEPTHS[2:]), (2_090, DEPTHS[2:])]
+    ("needed", "tried"), [(20, DEPTHS), (100, DEPTHS), (101, DEPTHS[1:]), (1_001, DEPTHS[2:]), (2_090, DEPTHS[2:])]
 )
 def test_depths_grow_only_as_far_as_needed(needed: int, tried: tuple[int, ...]) -> None:
     assert tuple(depths(needed)) == tried

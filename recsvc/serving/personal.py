@@ -1,0 +1,105 @@
+"""The lists of users: the cached one, else one made of what is known of the user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from recsvc.serving import sources
+from recsvc.serving.cache import CandidateCache, Found, ListKey
+from recsvc.serving.candidates import CandidateList
+from recsvc.serving.knowledge import Knowledge, is_empty, of_history, of_user
+from recsvc.serving.paging import DEPTHS
+from recsvc.serving.served import ServedModel
+from recsvc.serving.singleflight import SingleFlight
+from recsvc.store.errors import StoreUnavailable
+from recsvc.store.user_state import UserRead
+from recsvc.telemetry import Telemetry
+
+T = TypeVar("T")
+
+
+class Computing:
+    """Runs what takes long in threads, so that the event loop goes on answering what is cached."""
+
+    def __init__(self, executor: Executor, telemetry: Telemetry) -> None:
+        self._executor = executor
+        self._telemetry = telemetry
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The result of `work()`."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def list_of(self, work: Callable[[], CandidateList]) -> CandidateList:
+        """The same for a list, timed."""
+        with self._telemetry.compute_seconds.time():
+            return await self.run(work)
+
+
+class PersonalLists:
+    """One list for each user, model and set of categories. Users nothing is known of share one list."""
+
+    def __init__(self, cache: CandidateCache, computing: Computing, clock: Callable[[], float]) -> None:
+        """`clock` gives Unix seconds."""
+        self._cache = cache
+        self._computing = computing
+        self._clock = clock
+        self._newcomers: SingleFlight[CandidateList] = SingleFlight()
+
+    async def get(self, model: ServedModel, user_id: str, categories: tuple[str, ...], depth: int) -> Found:
+        """The list at the user's present sequence number, `depth` candidates long where there are as many."""
+        key = ListKey(user_id, model.version, categories, depth)
+        stored = of_history(model.history(user_id))
+        compute = partial(self._compute, model, key)
+        try:
+            look = await self._cache.look(key, model, mark=stored.has_positive and depth > DEPTHS[0])
+        except StoreUnavailable:
+            if stored.has_positive:
+                return await self._cache.compute_alone(key, compute)
+            return await self._shared(model, key, stored, reachable=False)
+        if look.found is not None:
+            return look.found
+        if look.read.user_id != user_id:
+            stored = of_history(model.history(look.read.user_id))
+        if not stored.has_positive and is_empty(look.read.news):
+            self._cache.let_go(key, look.read)
+            return await self._shared(model, key, stored, reachable=True)
+        return await self._cache.compute(key, model, look, compute)
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        await self._newcomers.close()
+
+    async def _compute(self, model: ServedModel, key: ListKey, read: UserRead | None) -> CandidateList:
+        now = self._clock()
+
+        def work() -> CandidateList:
+            if read is None or read.news is None:
+                known = of_history(model.history(key.user_id))
+            else:
+                known = of_user(model, read.user_id, read.news, now)
+            candidates = sources.for_user(model, known, key.categories, key.depth, now)
+            return replace(candidates, of_history=known.row is not None)
+
+        candidates = await self._computing.list_of(work)
+        return candidates if read is None else replace(candidates, computed_at=read.read_at_ms / 1000)
+
+    async def _shared(self, model: ServedModel, key: ListKey, stored: Knowledge, *, reachable: bool) -> Found:
+        # The list is everybody's, so what this user disliked is left out of the page instead.
+        candidates = await self._newcomer(model, key.categories, key.depth)
+        return Found(candidates, cached=reachable, hidden=frozenset(stored.consumed.tolist()))
+
+    async def _newcomer(self, model: ServedModel, categories: tuple[str, ...], depth: int) -> CandidateList:
+        known = model.newcomers(categories, depth)
+        if known is not None:
+            return known
+        version = model.view.version
+        work = partial(sources.for_newcomer, model, categories, depth, self._clock())
+        flight = (model.version, version, categories, depth)
+        candidates = await self._newcomers.run(flight, partial(self._computing.list_of, work))
+        model.keep_newcomers(categories, depth, candidates, version=version)
+        return candidates
