@@ -6,13 +6,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-DATASET ?= sample
-SOURCE = --dataset "$(DATASET)" $(if $(DATA),--data "$(DATA)") $(if $(COLUMNS),--columns "$(COLUMNS)") \
+SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") $(if $(COLUMNS),--columns "$(COLUMNS)") \
          $(if $(CATALOGUE),--catalogue "$(CATALOGUE)") $(if $(CONFIG),--config "$(CONFIG)")
 TRAINING := $(PY) -m training
 
-.PHONY: help install run serve data train evaluate compare models recommend prune promote rollback retrain \
-        test lint format bench lock clean
+.PHONY: help install run serve worker data train evaluate compare models recommend prune promote rollback retrain \
+        schedule reaction test lint format show bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +33,9 @@ run: $(STAMP) ## everything: sample data, a trained model, Redis and the service
 
 serve: $(STAMP) ## the service alone, with the champion
 	@exec $(PY) -m recsvc
+
+worker: $(STAMP) ## another event worker beside a running service (or RECSVC_REDIS_URL)
+	@exec $(PY) -m recsvc.worker
 
 data: $(STAMP) ## read and check a data set: DATASET=, or DATA= COLUMNS= CATALOGUE=
 	@$(TRAINING) data $(SOURCE)
@@ -63,8 +65,14 @@ promote: $(STAMP) ## make a version the champion: VERSION= (default the newest) 
 rollback: $(STAMP) ## make the previous champion champion again
 	@$(TRAINING) rollback
 
-retrain: $(STAMP) ## data → train → evaluate → gate → promote
+retrain: $(STAMP) ## data → train → evaluate → gate → promote; alone: the champion's data and the event log
 	@$(TRAINING) retrain $(SOURCE)
+
+schedule: $(STAMP) ## retrain whenever it is time, until stopped: HOURS= EVENTS= (default every 24 hours)
+	@exec $(TRAINING) schedule $(if $(HOURS),--every-hours "$(HOURS)") $(if $(EVENTS),--every-events "$(EVENTS)")
+
+reaction: $(STAMP) ## NDCG@10 of users never seen after 1, 2, 3, 5, 10 events, against popularity: DATASET=
+	@$(TRAINING) reaction $(SOURCE)
 
 test: $(STAMP) ## all tests, with a real Redis on a free port
 	@$(PY) -m pytest
@@ -79,8 +87,14 @@ format: $(STAMP) ## format and mend what can be mended
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
+show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consistency or erasure
+	@$(if $(WHAT),,echo "usage: make show WHAT=reaction|consistency|erasure"; exit 2;) $(PY) -m tests.shows "$(WHAT)"
+
 bench: $(STAMP) ## figures, as ratios to baselines run in the same call
 	@$(PY) -m tests.bench
+
+chaos: $(STAMP) ## kill service, worker and Redis under load; count what is lost or doubled: ROUNDS= SEED=
+	@$(PY) -m tests.chaos $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(SEED),--seed "$(SEED)")
 
 lock: ## resolve the pins anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -8,10 +8,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from recsvc import __version__
-from recsvc.api import health, items, lists, models, recommendations, sessions, users
+from recsvc.api import events, health, items, lists, models, recommendations, sessions, users
 from recsvc.api.auth import install_auth
 from recsvc.api.errors import install_error_handlers
 from recsvc.api.middleware import install_middleware
+from recsvc.api.resource_errors import install_resource_errors
 from recsvc.api.serving_errors import install_serving_errors
 from recsvc.lifespan import lifespan_of
 from recsvc.settings import Settings
@@ -36,7 +37,9 @@ def create_app(settings: Settings) -> FastAPI:
     install_auth(app, settings)
     install_error_handlers(app)
     install_serving_errors(app)
+    install_resource_errors(app)
     install_middleware(app, settings, telemetry)
-    for resource in (recommendations, sessions, items, users, lists, models, health, pages):
+    # Addresses are compared in this order: those that most requests are for stand first.
+    for resource in (recommendations, events, sessions, items, users, lists, models, health, pages):
         app.include_router(resource.router)
     return app

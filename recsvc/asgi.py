@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 
@@ -23,4 +24,9 @@ def application() -> FastAPI:
         die_with_parent(parent.pid or os.getppid())
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
-    return create_app(settings)
+    app = create_app(settings)
+    # What was imported and built so far stays for good. A full collection that looks through it stops every answer for
+    # 60 ms, twice a second under load.
+    gc.collect()
+    gc.freeze()
+    return app

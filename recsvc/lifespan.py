@@ -14,16 +14,33 @@ from threadpoolctl import threadpool_limits
 
 from recsvc.api.dependencies import Service
 from recsvc.bundle.registry import Registry
+from recsvc.catalog.bundled import bundled_item
+from recsvc.catalog.feed import LiveFeed
+from recsvc.catalog.items import ItemCatalogue
+from recsvc.catalog.live import LiveItem
 from recsvc.credentials import parse_token_keys
+from recsvc.events.intake import EventIntake
+from recsvc.events.schema import EVENT_TYPES
 from recsvc.serving.cache import CandidateCache
 from recsvc.serving.models import ModelPool
 from recsvc.serving.recommender import Recommender
-from recsvc.tokens import TokenSigner, load_or_create_key
 from recsvc.settings import Settings
 from recsvc.store.connection import RedisConnection, connect
 from recsvc.store.embedded import EmbeddedRedis
-from recsvc.store.recommendations import RecommendationCache
+from recsvc.store.erasing import Erasing
+from recsvc.store.event_store import EventStore
+from recsvc.store.merge_depth import longest_way
+from recsvc.store.merge_lock import MergeLock
+from recsvc.store.merging import Merging
+from recsvc.store.pipeline import ScriptPipeline
+from recsvc.store.profiles import Profiles
+from recsvc.store.user_state import UserState
 from recsvc.telemetry import Telemetry
+from recsvc.tokens import TokenSigner, load_or_create_key
+from recsvc.users.directory import Users
+from recsvc.users.erasure import UserErasure
+from recsvc.users.merge import UserMerge
+from recsvc.users.profiles import UserProfiles
 
 
 def lifespan_of(settings: Settings, telemetry: Telemetry) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -39,7 +56,13 @@ def lifespan_of(settings: Settings, telemetry: Telemetry) -> Callable[[FastAPI],
 
 
 async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack) -> Service:
-    redis = await _redis(settings, opened)
+    url = await _redis_url(settings, opened)
+    redis = _connected(url, settings.redis_timeout_milliseconds, opened)
+    # What changes something waits longer than what only reads: it must be on Redis' disk before it is acknowledged.
+    patient = _connected(url, settings.event_timeout_milliseconds, opened)
+    live = LiveFeed(patient, settings.state_dir, settings.live_poll_seconds)
+    opened.push_async_callback(live.close)
+    await live.start()
     # One answer is too little work to share among threads: they would wait for each other longer than they compute.
     opened.enter_context(threadpool_limits(limits=1, user_api="blas"))
     executor = ThreadPoolExecutor(
@@ -54,15 +77,57 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
         settings.state_dir / "receipts",
         telemetry,
         poll_seconds=settings.champion_poll_seconds,
+        items=live.items,
+        erasures=live.erasures,
     )
     opened.push_async_callback(pool.close)
     await pool.start()
-    cache = CandidateCache(RecommendationCache(redis, settings.cache_ttl_seconds), telemetry)
+    reading = ScriptPipeline(redis)
+    opened.push_async_callback(reading.aclose)
+    cache = CandidateCache(UserState(reading, EVENT_TYPES, list_ttl_seconds=settings.cache_ttl_seconds), telemetry)
     opened.push_async_callback(cache.close)
     signer = TokenSigner(await asyncio.to_thread(_token_keys, settings))
     recommender = Recommender(pool, cache, signer, executor, telemetry, time.time)
     opened.push_async_callback(recommender.close)
-    return Service(settings, telemetry, redis, pool, recommender)
+    writing = ScriptPipeline(patient)
+    opened.push_async_callback(writing.aclose)
+    events = EventStore(writing, max_unwritten_events=settings.max_unwritten_events)
+    intake = EventIntake(events, signer, telemetry)
+    users = _users(settings, patient, writing, events, live, pool)
+    return Service(settings, telemetry, redis, pool, recommender, live, _catalogue(live, pool), intake, users)
+
+
+def _catalogue(live: LiveFeed, pool: ModelPool) -> ItemCatalogue:
+    def bundled(item_id: str) -> LiveItem | None:
+        return None if pool.active is None else bundled_item(pool.active.bundle, item_id)
+
+    return ItemCatalogue(live, bundled, time.time)
+
+
+def _users(
+    settings: Settings,
+    patient: RedisConnection,
+    writing: ScriptPipeline,
+    events: EventStore,
+    live: LiveFeed,
+    pool: ModelPool,
+) -> Users:
+    def modelled(user_id: str) -> bool:
+        if pool.active is None or live.erasures.hides(user_id, pool.active.bundle.manifest.erasures_applied_at):
+            return False
+        return pool.active.bundle.users.row_of(user_id) is not None
+
+    async def way_to(user_id: str) -> int:
+        return await longest_way(patient, user_id, await events.merged_ids(user_id))
+
+    merging, profiles = Merging(writing), Profiles(writing)
+    return Users(
+        UserProfiles(profiles, merging, time.time),
+        UserMerge(merging, profiles, MergeLock(patient), way_to, time.time),
+        UserErasure(Erasing(writing), events.merged_ids, live, pool.registry, flush_seconds=settings.log_flush_seconds),
+        UserState(writing, EVENT_TYPES, list_ttl_seconds=settings.cache_ttl_seconds),
+        modelled,
+    )
 
 
 def _token_keys(settings: Settings) -> tuple[bytes, ...]:
@@ -71,13 +136,17 @@ def _token_keys(settings: Settings) -> tuple[bytes, ...]:
     return (load_or_create_key(settings.state_dir / "token.key"),)
 
 
-async def _redis(settings: Settings, opened: AsyncExitStack) -> RedisConnection:
+async def _redis_url(settings: Settings, opened: AsyncExitStack) -> str:
     url = settings.redis_url
     if url is None:
         # `python -m recsvc` starts it before the workers; an app made by hand gets one of its own.
         embedded = await asyncio.to_thread(EmbeddedRedis(settings.state_dir).start)
         opened.push_async_callback(asyncio.to_thread, embedded.stop)
         url = embedded.url
-    redis = connect(url, timeout_milliseconds=settings.redis_timeout_milliseconds)
+    return url
+
+
+def _connected(url: str, timeout_milliseconds: int, opened: AsyncExitStack) -> RedisConnection:
+    redis = connect(url, timeout_milliseconds=timeout_milliseconds)
     opened.push_async_callback(redis.aclose)
     return redis

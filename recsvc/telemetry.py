@@ -68,6 +68,18 @@ class Telemetry:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.events = Counter(
+            "recsvc_events",
+            "Events received, by outcome: accepted, duplicate, rejected (wrong), refused (answered 503).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.attribution = Counter(
+            "recsvc_attribution",
+            "Accepted events that brought a recommendation_id, by outcome: valid, invalid.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.activations = Counter(
             "recsvc_model_activations",
             "Changes of the served bundle, by outcome: done, refused.",

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
+import redis
 from fastapi import FastAPI
 
 from tests.http_server import serving
@@ -25,6 +26,10 @@ def _redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisPr
 def redis_server(_redis_process: RedisProcess) -> Iterator[RedisProcess]:
     """A running Redis that the test may `kill()`, `start()`, `pause()` and `resume()`."""
     _redis_process.start()
+    with redis.Redis.from_url(_redis_process.url) as client:
+        client.delete(
+            "{live}:items", "{live}:erasures", "{live}:changes"
+        )  # a service knows them whatever its directory
     yield _redis_process
     _redis_process.resume()
 

@@ -1,1 +1,1 @@
-"""What users do: the closed vocabulary of events."""
+"""What users do: the closed vocabulary of events, the rules for them, and their way to the store."""

@@ -1,4 +1,4 @@
-"""The demo page at `/` and its two files. No build, nothing from elsewhere."""
+"""The demo page at `/` and its files. No build, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ async def page() -> Response:
 async def script() -> Response:
     """Its script."""
     return _file("feed.js", "text/javascript; charset=utf-8")
+
+
+@router.get("/web/track.js")
+async def tracking() -> Response:
+    """The part of it that sends events."""
+    return _file("track.js", "text/javascript; charset=utf-8")
 
 
 @router.get("/web/feed.css")

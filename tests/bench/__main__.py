@@ -26,6 +26,9 @@ _PARTS: Final = {
     "fold-in": "folding",
     "search": "searching",
     "http": "answering",
+    "events": "events",
+    "reaction": "reaction_latency",
+    "memory": "redis_memory",
 }
 """Part → its module, imported when its turn comes."""
 

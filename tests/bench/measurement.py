@@ -20,10 +20,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One line. `value` in `unit`, lower is better; `samples` what it is the median of, in the same unit.
+    """One line. `value` in `unit`, lower is better unless it is `at_least`; `samples` what it is the median of, in the
+    same unit.
 
-    `target` the most it should be, None when the figure is only reported. `missing` says what the line would have
-    needed (then there is no value). `details` goes to the JSON file, and `notes` under the table too.
+    `target` the most it should be (`at_least`: the least), None when the figure is only reported. `missing` says what
+    the line would have needed (then there is no value). `details` goes to the JSON file, and `notes` under the table
+    too.
     """
 
     name: str
@@ -34,11 +36,14 @@ class Measurement:
     missing: str | None = None
     notes: Sequence[str] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    at_least: bool = False
 
     @property
     def met(self) -> bool | None:
         """Whether the target is met; None without a value or a target."""
-        return None if self.value is None or self.target is None else self.value <= self.target
+        if self.value is None or self.target is None:
+            return None
+        return self.value >= self.target if self.at_least else self.value <= self.target
 
 
 Part: TypeAlias = Callable[[Context], list[Measurement]]
@@ -52,10 +57,18 @@ def of_samples(
     target: float | None = None,
     notes: Sequence[str] = (),
     details: dict[str, Any] | None = None,
+    at_least: bool = False,
 ) -> Measurement:
     """A line whose value is the median of its samples."""
     return Measurement(
-        name, unit, median(samples), target, samples=tuple(samples), notes=notes, details=dict(details or {})
+        name,
+        unit,
+        median(samples),
+        target,
+        samples=tuple(samples),
+        notes=notes,
+        details=dict(details or {}),
+        at_least=at_least,
     )
 
 

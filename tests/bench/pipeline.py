@@ -64,7 +64,7 @@ def measure(context: Context) -> list[Measurement]:
     """
     config = _config()
     plan = Plan(Source(_DATASET, context.data_dir), config)
-    places = Places(context.scratch / "models", context.scratch / "rejects")
+    places = Places(context.scratch / "models", context.scratch / "state")
     try:
         fit = _pipeline(plan, places).fit  # pages the files in and warms the libraries up; not counted
     except DataMissing as exc:
@@ -115,7 +115,7 @@ def _config() -> RunConfig:
 def _pipeline(plan: Plan, places: Places) -> _Run:
     quiet = Progress(quiet=True)
     stages = Stages()
-    dataset = plan.source.read(plan.config, places.rejects_dir)
+    dataset = plan.source.read(plan.config, places.state_dir)
     stages.done("read")
     check_trainable(dataset, plan.config)
     stages.done("check")
@@ -149,7 +149,7 @@ def _bare(matrix: csr_matrix, config: RunConfig) -> dict[str, float]:
 def _inside(plan: Plan, places: Places, fit: Fit) -> dict[str, float]:
     """Seconds of what the stages hide, each run once more by itself."""
     config = plan.config
-    events = plan.source.read(config, places.rejects_dir).events
+    events = plan.source.read(config, places.state_dir).events
     regularization = config.als.regularization
     return {
         "matrix": seconds_of(lambda: build_matrix(events, config.interactions.recipe(), fit.as_of)),

@@ -33,7 +33,8 @@ def write_json(path: Path, lines: Sequence[Measurement], facts: dict[str, Any]) 
 
 
 def _cells(line: Measurement) -> tuple[str, ...]:
-    target = "–" if line.target is None else f"≤ {_number(line.target)} {line.unit}"
+    bound = "≥" if line.at_least else "≤"
+    target = "–" if line.target is None else f"{bound} {_number(line.target)} {line.unit}"
     if line.value is None:
         return (line.name, target, "–", "", "missing")
     spread = f"{_number(min(line.samples))} … {_number(max(line.samples))}" if len(line.samples) > 1 else ""

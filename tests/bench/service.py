@@ -41,7 +41,8 @@ class Service:
     `ready_seconds` is the time from starting the process to the first 200 of /readyz.
     """
 
-    def __init__(self, models_dir: Path, state_dir: Path) -> None:
+    def __init__(self, models_dir: Path, state_dir: Path, **settings: object) -> None:
+        """`settings` by the names of `recsvc.settings.Settings`, beside the directories."""
         self.port = _free_port()
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("RECSVC_")}
         self._environ |= {
@@ -49,11 +50,18 @@ class Service:
             "RECSVC_MODELS_DIR": str(models_dir),
             "RECSVC_STATE_DIR": str(state_dir),
             "RECSVC_LOG_LEVEL": "warning",
+            **{f"RECSVC_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self._log_path = state_dir.parent / "service.log"
         self._log: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.ready_seconds = 0.0
+
+    @property
+    def pid(self) -> int:
+        """Of the process that answers, or of the one that supervises those."""
+        assert self._process is not None
+        return self._process.pid
 
     def __enter__(self) -> Self:
         self._log = self._log_path.open("wb")
