@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     cache_ttl_seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
     """How long a cached list of recommendations lives."""
 
+    new_items_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 10.0
+    """How old a cached list may be and still lack items that came since; then it is computed again."""
+
     redis_timeout_milliseconds: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Longest wait for one Redis round trip, connecting and queueing included; then the answer goes without."""
 

@@ -86,7 +86,9 @@ class ItemBody(Asked):
     title: Annotated[str, Field(max_length=MAX_TITLE_CHARACTERS)] | None = None
     creator: Id | None = None
     categories: Categories = Field(default_factory=list)
-    published_at: Moment | None = Field(default=None, description="Not recommended before.")
+    published_at: Moment | None = Field(
+        default=None, description="Not recommended before. None: the date it has, or now for a new item."
+    )
     expires_at: Moment | None = Field(default=None, description="Not recommended from then on.")
     hidden: Annotated[bool, Field(strict=True, description="Not recommended, on any list.")] = False
     quality: Annotated[float, Field(strict=True, ge=0, le=1, description="Its scores are multiplied by it.")] = 1.0

@@ -42,11 +42,14 @@ class ItemCatalogue:
         return None if known is None or known.deleted else known
 
     async def put(self, items: Sequence[LiveItem]) -> list[Put]:
-        """Replaces the items, all in one step; what became of each, in their order."""
+        """Replaces the items, all in one step; what became of each, in their order.
+
+        One without a date of publication keeps the date it has; a new one appears now.
+        """
         if not items:
             return []
         now = self._clock()
-        stamped = [replace(item, updated_at=now) for item in items]
+        stamped = [replace(item, updated_at=now, published_at=self._date_of(item, now)) for item in items]
         results = await self._feed.store.put_items([ItemPut(item.item_id, to_json(item)) for item in stamped])
         await self._feed.caught_up()
         return [self._put(item, result) for item, result in zip(stamped, results, strict=True)]
@@ -82,6 +85,12 @@ class ItemCatalogue:
             if result.outcome == "full":
                 raise CatalogueFull(self._feed.store.max_items)
         await self._feed.caught_up()
+
+    def _date_of(self, item: LiveItem, now: float) -> float | None:
+        if item.published_at is not None:
+            return item.published_at
+        known = self.get(item.item_id)
+        return float(int(now)) if known is None else known.published_at
 
     def _put(self, item: LiveItem, result: PutResult) -> Put:
         if result.outcome == "full":

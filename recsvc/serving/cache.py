@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -36,9 +37,10 @@ class ListKey:
 
     @property
     def digest(self) -> str:
-        """All but the user, in 16 hexadecimal characters."""
+        """All but the user, in 11 characters: it stands in Redis for each list."""
         text = "\0".join([self.model, str(self.depth), *self.categories])
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,10 @@ class CandidateCache:
     same sequence number is given the list at hand, and other processes find the mark where there is one.
     """
 
-    def __init__(self, state: UserState, telemetry: Telemetry) -> None:
+    def __init__(self, state: UserState, telemetry: Telemetry, *, new_items_seconds: float) -> None:
+        """A list older than `new_items_seconds` is computed again when items came since."""
         self._state = state
+        self._new_items_seconds = new_items_seconds
         self._telemetry = telemetry
         self._flights: SingleFlight[Found] = SingleFlight()
         self._unwritten: dict[_Flight, Found] = {}
@@ -133,13 +137,22 @@ class CandidateCache:
         outdated = read.cached is not None
         if read.cached is not None:
             candidates = decode(read.cached, model.bundle, model.view)
-            if candidates is not None and _valid(candidates, read.user_id, model):
+            if candidates is not None and self._is_good(candidates, read, model):
                 return Look(read, Found(candidates, cached=True))
             read = await self._state.read(key.user_id, None, mark=False)
         found = self._unwritten.get(_flight(key, read))
-        if found is not None and not _valid(found.candidates, read.user_id, model):
+        if found is not None and not self._is_good(found.candidates, read, model):
             found = None
         return Look(read, found, others=mark and not read.mine and not outdated)
+
+    def _is_good(self, candidates: CandidateList, read: UserRead, model: ServedModel) -> bool:
+        """Whether the list is valid, and nothing new could be in it, or it is too young to be looked at for that."""
+        if not _valid(candidates, read.user_id, model):
+            return False
+        computed_at, now = candidates.computed_at or 0.0, read.read_at_ms / 1000
+        if now - computed_at < self._new_items_seconds:
+            return True
+        return not model.view.came_after(computed_at - _CHANGES_SECONDS, now)
 
     async def _wait_or_compute(
         self, key: ListKey, model: ServedModel, read: UserRead, marked: asyncio.Event, compute: Compute

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from recsvc.bundle.types import NO_TIME, Bool, Bundle, Float32, Float64, Int32, 
 from recsvc.catalog.live import LiveItem, LiveItems
 from recsvc.serving.content import ContentRows, ContentVectors
 from recsvc.serving.growing import Growing
+from recsvc.serving.rows import array, rows_where, without
 
 _EVER: Final = float("inf")
 
@@ -58,6 +60,8 @@ class LiveView:
         self._moved_to: defaultdict[str, set[int]] = defaultdict(set)
         self._creations: defaultdict[str, set[int]] = defaultdict(set)
         self._content = ContentRows(bundle)
+        self._came_at = 0.0
+        self._coming: list[float] = []
         self._rows = Growing(np.int32)
         self._from = Growing(np.float64)
         self._until = Growing(np.float64)
@@ -123,6 +127,13 @@ class LiveView:
         changed = [item for row in rows if (item := self._live.get(row))] if self._live else []
         return any(item.updated_at > moment and not (item.hidden or item.deleted) for item in changed)
 
+    def came_after(self, moment: float, now: float) -> bool:
+        """Whether an item came in between (Unix seconds) that may be recommended: a new one, one shown again, or one
+        whose date of publication was reached."""
+        while self._coming and self._coming[0] <= now:
+            self._came_at = max(self._came_at, heappop(self._coming))
+        return self._came_at > moment
+
     def title(self, row: int) -> str | None:
         """The item's title, or None when unknown."""
         item = self._live.get(row)
@@ -169,20 +180,20 @@ class LiveView:
 
     def moved_to(self, category: str) -> Int32:
         """The rows in a category that the bundle does not have there; int32."""
-        return _array(self._moved_to.get(category, ()))
+        return array(self._moved_to.get(category, ()))
 
     def rows_in(self, category: str, changed: Changed) -> Int32:
         """The rows of a category, in no order; int32."""
-        kept = _without(self._bundle.catalogue.items_in(category), changed.rows[changed.moved])
+        kept = without(self._bundle.catalogue.items_in(category), changed.rows[changed.moved])
         moved = self.moved_to(category)
         return np.concatenate([kept, moved[moved < changed.n_rows]]).astype(np.int32)
 
     def rows_by(self, creator: str, changed: Changed) -> Int32:
         """The rows of a creator, in no order; int32."""
         code = self._bundle.catalogue.creators.row_of(creator)
-        own = _array(()) if code is None else _rows_where(self._bundle.catalogue.creator_of == code)
-        live = _array(self._creations.get(creator, ()))
-        return np.concatenate([_without(own, changed.rows), live[live < changed.n_rows]]).astype(np.int32)
+        own = array(()) if code is None else rows_where(self._bundle.catalogue.creator_of == code)
+        live = array(self._creations.get(creator, ()))
+        return np.concatenate([without(own, changed.rows), live[live < changed.n_rows]]).astype(np.int32)
 
     def vectors(self, rows: Int32) -> Float32:
         """The factors of each row, or its vector by content, or zeros; float32 (len(rows), n_factors)."""
@@ -213,9 +224,21 @@ class LiveView:
                 self._new_categories[name] = len(self._bundle.catalogue.categories) + len(self._new_category_names)
                 self._new_category_names.append(name)
         self._file(row, item)
+        self._note_coming(row, item)
         self._live[row] = item
         self._content.take(row, item)
         self._put(row, item)
+
+    def _note_coming(self, row: int, item: LiveItem) -> None:
+        before = self._live.get(row)
+        if item.hidden or item.deleted:
+            return
+        if before.shown_at(item.updated_at) if before is not None else row < len(self._bundle.items):
+            return
+        if item.published_at is not None and item.published_at > item.updated_at:
+            heappush(self._coming, item.published_at)
+        else:
+            self._came_at = max(self._came_at, item.updated_at)
 
     def _file(self, row: int, item: LiveItem) -> None:
         """Moves the row from the categories and the creator it was last seen under to those it is under now."""
@@ -267,16 +290,3 @@ class LiveView:
             redated=self._redated.values,
             content=self._content.current,
         )
-
-
-def _array(rows: Iterable[int]) -> Int32:
-    # A tuple first: made in one step, while the event loop may change the set.
-    return np.array(tuple(rows), dtype=np.int32)
-
-
-def _rows_where(mask: Bool) -> Int32:
-    return np.flatnonzero(mask).astype(np.int32)
-
-
-def _without(rows: Int32, others: Int32) -> Int32:
-    return rows[~np.isin(rows, others)] if len(others) else rows

@@ -58,7 +58,8 @@ def state_key(user_id: str) -> str:
 
     `seq` sequence number; where there is none yet it begins at Redis' time in microseconds, so that it never repeats
     after an erasure. `dropped` `<partition>:<stream id>` of the newest recent event that no longer fits. `into` the
-    user this one was merged into, `sealed` the stream id of the entry that says so. `day` when lifetimes were renewed.
+    user this one was merged into, `sealed` the stream id of the entry that says so. `day`, in one number, the last day
+    with an event and which buckets of the duplicate filter there are (see `scripts/ingest.lua`).
     """
     return f"{_TAGS[partition_of(user_id)]}:u:{user_id}"
 

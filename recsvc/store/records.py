@@ -3,7 +3,7 @@
 Layout, big-endian: type code and flags u8, milliseconds u48 and sequence u16 of the stream id, the time (see below),
 the partition of that stream u8 where it is not the user's own, the value f32 where there is one, the item id in UTF-8.
 The time is u8 seconds before the stream id's, or u32 Unix seconds. Fifty events with ids of 24 characters and values
-just fit a block of 2,048 bytes so; the user's own scripts write and move these records, Python reads them.
+so just fit a block of 2,048 bytes. The scripts write and move these records, Python reads them.
 """
 
 from __future__ import annotations

@@ -49,6 +49,35 @@ def session(service: RunningService, *items: str, **more: Any) -> Any:
     )
 
 
+class TestNewInCachedLists:
+    def test_an_old_list_is_computed_again_when_something_came(
+        self, service: RunningService, tmp_path: Path, redis_url: str, user: str
+    ) -> None:
+        eager = RunningService(tmp_path / "eager", redis_url, new_items_seconds=0)
+        eager.publish(version=service.registry.champion())
+        put(service, "scout", categories=["music"], creator="creator-3")
+        liked = ids(service.get("/v1/items/scout/similar", limit=3))
+        change(service, "scout", hidden=True)
+        with eager:
+            for running in (service, eager):
+                like(running, user, *liked)
+                cached = ids(running.recommend(user, limit=100))
+                new = f"new-{secrets.token_hex(4)}"
+                put(running, new, categories=["music"], creator="creator-3")
+                again = running.recommend(user, limit=100)
+                if running is service:
+                    assert ids(again) == cached
+            assert next(item for item in again["items"] if item["id"] == new)["source"] == "content"
+
+    def test_an_item_put_without_a_date_is_the_latest(self, service: RunningService) -> None:
+        put(service, "dateless", categories=["music"])
+        first = service.get("/v1/lists/latest", limit=1, fields="published_at")["items"][0]
+        put(service, "dateless", categories=["sport"])
+        again = service.get("/v1/lists/latest", limit=1, fields="published_at")["items"][0]
+        assert first["id"] == again["id"] == "dateless"
+        assert first["published_at"] == again["published_at"]
+
+
 class TestHidden:
     @pytest.mark.parametrize(
         "how",

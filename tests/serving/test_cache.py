@@ -59,7 +59,7 @@ class Worker:
         self.connection: RedisConnection = connect(url, timeout_milliseconds=500)
         self.pipeline = ScriptPipeline(self.connection)
         self.state = UserState(self.pipeline, EVENT_TYPES, list_ttl_seconds=600)
-        self.cache = CandidateCache(self.state, Telemetry())
+        self.cache = CandidateCache(self.state, Telemetry(), new_items_seconds=10)
         self.model = model
 
     async def get(self, key: ListKey, compute: Compute) -> Found:

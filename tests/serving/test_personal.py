@@ -51,7 +51,9 @@ def with_lists(url: str, scenario: Callable[[PersonalLists, ScriptPipeline], Awa
     async def run() -> None:
         connection = connect(url, timeout_milliseconds=500)
         pipeline = ScriptPipeline(connection)
-        cache = CandidateCache(UserState(pipeline, EVENT_TYPES, list_ttl_seconds=600), Telemetry())
+        cache = CandidateCache(
+            UserState(pipeline, EVENT_TYPES, list_ttl_seconds=600), Telemetry(), new_items_seconds=10
+        )
         with ThreadPoolExecutor(2) as executor:
             lists = PersonalLists(cache, Computing(executor, Telemetry()), lambda: AS_OF)
             try:

@@ -55,7 +55,8 @@ class ModelUser:
     merged: dict[str, StreamId] = field(default_factory=dict)
 
     def keep(self, events: Sequence[Kept]) -> None:
-        self.recent = sorted(self.recent + list(events))
+        """These arrived last."""
+        self.recent = self.recent + list(events)
         for lost in self.recent[:-KEPT]:
             self.drop((lost.partition, lost.id))
         self.recent = self.recent[-KEPT:]
@@ -99,7 +100,9 @@ class ModelUser:
         """Applies a merge; says whether it had not been applied before."""
         if other.name in self.merged and self.merged[other.name] >= sealed:
             return False
-        self.keep(other.recent)
+        if other.recent:
+            self.recent = sorted(self.recent + other.recent)
+            self.keep([])
         self.drop(other.dropped)
         self.refuse(other.unwanted)
         for name, at in {**other.merged, other.name: sealed}.items():

@@ -43,7 +43,7 @@ class Stores:
 
 @asynccontextmanager
 async def opened(
-    url: str, *, max_unwritten_events: int = 1_000_000, timeout_milliseconds: int = 5000
+    url: str, *, max_unwritten_events: int = 1_000_000_000, timeout_milliseconds: int = 5000
 ) -> AsyncIterator[Stores]:
     connection = connect(url, timeout_milliseconds=timeout_milliseconds)
     pipeline = ScriptPipeline(connection)

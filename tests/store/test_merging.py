@@ -90,6 +90,25 @@ class TestMerge:
 
         with_stores(redis_url, scenario)
 
+    def test_what_was_lost_last_stays_noted_when_older_events_are_lost_after_it(self, redis_url: str) -> None:
+        user, account = new_user(), new_user()
+
+        async def scenario(stores: Stores) -> None:
+            await stores.take(account, event("e0", item="oldest"))
+            await asyncio.sleep(0.002)
+            await stores.take(user, *[event(f"e{n}", item="v") for n in range(201)])
+            await stores.redis("LTRIM", keys.recent_key(user), 0, 9)  # as if these had come with an earlier merge
+            lost = (await stores.state.read(user, None)).news
+            assert lost is not None
+            await merge(stores, user, account)
+            await stores.take(account, *[event(f"f{n}", item="w") for n in range(190)])
+            news = (await stores.state.read(account, None)).news
+            assert news is not None
+            assert news.events[0].item_id == "v"
+            assert news.dropped == lost.dropped
+
+        with_stores(redis_url, scenario)
+
     def test_nothing_of_the_merged_user_is_left_but_the_way_and_the_ids_of_events(self, redis_url: str) -> None:
         user, account = new_user(), new_user()
 

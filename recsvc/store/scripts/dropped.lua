@@ -10,7 +10,7 @@ end
 
 -- Notes the place of a recent event that is no longer kept, unless a newer one, `known`, is noted.
 local function drop(state, known, place)
-  if true then
+  if not known or after(place, known) then
     redis.call('HSET', state, 'dropped', place)
     return place
   end
