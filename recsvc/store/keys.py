@@ -16,6 +16,9 @@ WORKERS_KEY: Final = "{workers}"
 LOG_KEY: Final = "{workers}:log"
 """String: the name of the log that the events go to (`worker.log_identity`). No TTL; one name."""
 
+REWRITTEN_KEY: Final = "{workers}:rewritten"
+"""String: Unix seconds up to which erasures are out of Redis' append-only file. No TTL; one number."""
+
 ITEMS_KEY: Final = "{live}:items"
 """Hash item id → JSON of the item as it is now. No TTL; one field for each item ever changed, a million at most."""
 

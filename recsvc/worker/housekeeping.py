@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from redis.asyncio import Redis
-
 from recsvc.bundle.errors import BundleError
 from recsvc.bundle.registry import Registry
 from recsvc.eventlog.compact import GRACE_SECONDS, Compacted, compact
@@ -21,6 +19,7 @@ from recsvc.store.connection import RedisConnection
 from recsvc.store.errors import StoreUnavailable
 from recsvc.worker.erasures import ErasureFeed
 from recsvc.worker.leases import Leases
+from recsvc.worker.redis_file import RedisFile
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +35,19 @@ _ROUND_SECONDS: Final = GRACE_SECONDS + 60.0
 class Housekeeping:
     """Keeps the partitions that `leases` holds in few files and free of erased users; one partition at a time."""
 
-    def __init__(self, connection: RedisConnection, root: Path, models_dir: Path, leases: Leases) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: RedisConnection, root: Path, models_dir: Path, leases: Leases, flush_seconds: float
+    ) -> None:
+        self._redis_file = RedisFile(connection, flush_seconds)
         self._root = root
         self._registry = Registry(models_dir)
         self._leases = leases
         self._written: dict[int, int] = {}
         self._pending: list[int] = []
-        self._erasing = False
         self._next_round_at = time.monotonic() + _STEP_SECONDS
         self._erased_at = 0.0
         self._next_erasing_at = 0.0
         self._next_hour_at = 0.0
-        self._rewritten_at = time.time() - _HOUR_SECONDS
 
     def wrote(self, partitions: Iterable[int]) -> None:
         """To be told of partitions that got a file."""
@@ -97,9 +96,7 @@ class Housekeeping:
             gone = await asyncio.to_thread(self._registry.expire, Tombstones(erasures.tombstones), time.time())
             if gone:
                 logger.info("removed models that held erased users: %s", ", ".join(gone))
-        if erasures.newest > self._rewritten_at and time.time() - self._rewritten_at >= _HOUR_SECONDS:
-            self._rewritten_at = time.time()
-            await self._rewrite_redis_file()
+        await self._redis_file.look(erasures.tombstones)
 
     async def _compact(self, partition: int, tombstones: Tombstones, *, erase: bool) -> None:
         if partition not in self._leases.held:
@@ -109,17 +106,6 @@ class Housekeeping:
         if done is not None and done.segments:
             logger.debug("partition %d: %s", partition, done)
         await asyncio.sleep(time.monotonic() - began)  # half of the time is for writing
-
-    async def _rewrite_redis_file(self) -> None:
-        """Until Redis rewrites its append-only file, that has the commands that wrote the keys of erased users."""
-
-        async def call(redis: Redis) -> object:
-            return await redis.bgrewriteaof()
-
-        try:
-            await self._connection.run(call)
-        except StoreUnavailable as exc:
-            logger.info("Redis does not rewrite its append-only file on request: %s", exc)
 
 
 def _compact_one(root: Path, partition: int, tombstones: Tombstones, erase: bool) -> Compacted | None:

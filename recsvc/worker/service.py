@@ -44,7 +44,7 @@ class EventWorker:
         self._leases = Leases(connection, worker_id)
         self._erasures = ErasureFeed(connection, state_dir)
         self._writer = LogWriter(connection, self._root)
-        self._housekeeping = Housekeeping(connection, self._root, models_dir, self._leases)
+        self._housekeeping = Housekeeping(connection, self._root, models_dir, self._leases, flush_seconds)
         self._waiting_since: dict[int, float] = {}
         self._not_before: dict[int, float] = {}
         self._complaints: set[str] = set()
@@ -136,7 +136,7 @@ class EventWorker:
             return False
         if trouble in self._complaints:
             self._complaints.remove(trouble)
-            logger.info("no longer: %s", trouble)
+            logger.info("over: %s", trouble)
         return bool(result)
 
 
