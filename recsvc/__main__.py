@@ -19,6 +19,7 @@ from recsvc import __version__
 from recsvc.bundle.errors import BundleError
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.registry import Registry
+from recsvc.catalog.snapshot import read_erasures
 from recsvc.listener import BACKLOG, ListenRefused, address_of, listen
 from recsvc.settings import Settings, SettingsInvalid, load_settings
 from recsvc.store.directory_lock import DirectoryLock
@@ -168,7 +169,9 @@ def _welcome(settings: Settings, listener: socket.socket, version: str) -> None:
     try:
         # The service has just verified it, so the receipt makes this quick.
         bundle = open_bundle(Registry(settings.models_dir).path(version), settings.state_dir / "receipts")
-        lines += welcome_lines(url, bundle, keys_needed=bool(settings.api_key_entries()))
+        lines += welcome_lines(
+            url, bundle, read_erasures(settings.state_dir).tombstones, keys_needed=bool(settings.api_key_entries())
+        )
     except BundleError as exc:
         lines.append(f"{version}: {exc}")
     print("\n".join(lines), flush=True)

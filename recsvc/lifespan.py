@@ -88,7 +88,7 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     cache = CandidateCache(state, telemetry, new_items_seconds=settings.new_items_seconds)
     opened.push_async_callback(cache.close)
     signer = TokenSigner(await asyncio.to_thread(_token_keys, settings))
-    recommender = Recommender(pool, cache, signer, executor, telemetry, time.time)
+    recommender = Recommender(pool, cache, signer, executor, telemetry, time.time, lambda: live.ready)
     opened.push_async_callback(recommender.close)
     writing = ScriptPipeline(patient)
     opened.push_async_callback(writing.aclose)

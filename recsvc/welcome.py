@@ -13,6 +13,7 @@ import numpy as np
 
 from recsvc.bundle.files import REPORT_NAME
 from recsvc.bundle.types import Bundle
+from recsvc.eventlog.tombstones import Tombstones
 
 
 def wait_until_answering(host: str, port: int, patience_seconds: float) -> bool:
@@ -37,12 +38,16 @@ def base_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def welcome_lines(url: str, bundle: Bundle, *, keys_needed: bool) -> list[str]:
-    """Three requests with ids that the bundle knows, as shell commands, and where its report lies."""
+def welcome_lines(url: str, bundle: Bundle, erasures: Tombstones, *, keys_needed: bool) -> list[str]:
+    """Three requests with ids that the bundle knows, as shell commands, and where its report lies.
+
+    Nobody is named who was erased since the bundle was made.
+    """
     key = ' -H "Authorization: Bearer $KEY"' if keys_needed else ""
     lines = ["try:"]
-    if len(bundle.users):
-        user = quote(bundle.users[int(np.argmax(np.diff(bundle.interactions.indptr[:10_001])))], safe="")
+    user_id = _busy_user(bundle, erasures)
+    if user_id is not None:
+        user = quote(user_id, safe="")
         lines.append(f"  curl{key} {shlex.quote(f'{url}/v1/users/{user}/recommendations?limit=5&fields=title')}")
     if len(bundle.items):
         item = bundle.items[int(np.argmax(bundle.popularity))]
@@ -57,6 +62,14 @@ def welcome_lines(url: str, bundle: Bundle, *, keys_needed: bool) -> list[str]:
     if report.is_file():
         lines.append(f"the model's report: {_shown(report)}")
     return lines
+
+
+def _busy_user(bundle: Bundle, erasures: Tombstones) -> str | None:
+    """The one with the most interactions among the first, of those who were not erased."""
+    busiest_first = np.argsort(-np.diff(bundle.interactions.indptr[:10_001]), kind="stable")
+    users = (bundle.users[row] for row in busiest_first.tolist())
+    applied_at = bundle.manifest.erasures_applied_at
+    return next((user for user in users if not erasures.hides(user, applied_at)), None)
 
 
 def _shown(path: Path) -> str:

@@ -28,7 +28,7 @@ def redis_server(_redis_process: RedisProcess) -> Iterator[RedisProcess]:
     _redis_process.start()
     with redis.Redis.from_url(_redis_process.url) as client:
         client.delete(
-            "{live}:items", "{live}:erasures", "{live}:changes"
+            "{live}:items", "{live}:erasures", "{live}:changes", "{live}:erased"
         )  # a service knows them whatever its directory
     yield _redis_process
     _redis_process.resume()

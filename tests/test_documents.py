@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from recsvc.app import create_app
 from recsvc.settings import OTHER_VARIABLES, PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +117,30 @@ class TestVariables:
         assert {name for name in self.known if f"`{name}`" not in text} == set()
 
 
+class TestHTTP:
+    """`docs/http.md` against the code."""
+
+    @property
+    def tables(self) -> list[str]:
+        return re.findall(r"^\| .*$", (ROOT / "docs" / "http.md").read_text("utf-8"), re.MULTILINE)
+
+    def test_every_address_is_listed_and_none_that_is_not_there(self) -> None:
+        paths = create_app(Settings()).openapi()["paths"]
+        served = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+        without_schema = {"GET /", "GET /docs", "GET /openapi.json"}
+        cells = [line.split("|")[1] for line in self.tables]
+        listed = [span for cell in cells for span in code_spans(cell) if re.match("[A-Z]+ /", span)]
+        assert sorted(listed) == sorted(served | without_schema)
+
+    def test_every_kind_of_problem_is_listed_with_its_status_and_none_that_is_not_there(self) -> None:
+        sources = "".join(path.read_text("utf-8") for path in (ROOT / "recsvc" / "api").glob("*.py"))
+        raised = set(re.findall(r'\b([45]\d\d), "([a-z-]+)", "', sources))
+        by_the_framework = {("404", "not-found"), ("405", "method-not-allowed")}
+        rows = [line.split("|") for line in self.tables if re.match(r"\| [45]\d\d \|", line)]
+        listed = [(row[1].strip(), kind) for row in rows for kind in code_spans(row[2])]
+        assert sorted(listed) == sorted(raised | by_the_framework)
+
+
 class TestHelp:
     def test_help_lists_every_target(self) -> None:
         shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, env=clean_env())
@@ -145,8 +170,9 @@ class TestExamples:
 
     def test_own_events_end_in_a_champion_with_a_report_and_an_explained_list(self, ran: dict[Path, Ran]) -> None:
         workspace, runs = ran[ROOT / "docs" / "training.md"]
-        champion = (workspace / "models" / "CHAMPION").read_text("ascii").strip()
-        assert (workspace / "models" / champion / "report.html").is_file()
+        models = workspace / "var" / "try" / "models"
+        champion = (models / "CHAMPION").read_text("ascii").strip()
+        assert (models / champion / "report.html").is_file()
         printed = "".join(done.stdout for done in runs)
         assert f"reader-3 in {champion}" in printed
         assert "because of" in printed

@@ -140,4 +140,6 @@ def _positive_number(text: str) -> float:
 if __name__ == "__main__":
     # What was begun is cleaned up as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     sys.exit(main())

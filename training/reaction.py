@@ -107,9 +107,11 @@ def _measured(
 ) -> tuple[Float32, dict[int, Float32]]:
     """NDCG@10 of each user of one part: of popularity, and of the model after each number of events."""
     matrix = build_matrix(events, recipe, None, ~np.isin(events.users, chosen))
-    factors = fit_als(matrix.training, config.als)
     known = np.bincount(matrix.training.indices, minlength=len(events.item_ids)) > 0
     held_out = _held_out(events, weights, chosen, known)
+    if not held_out.first:
+        return np.empty(0, dtype=np.float32), {k: np.empty(0, dtype=np.float32) for k in STEPS}
+    factors = fit_als(matrix.training, config.als)
     everybody = np.arange(held_out.wanted.shape[0], dtype=np.int32)
     popularity = PopularityRanker(matrix.popularity(recipe.unobserved_weight))
     folded = {}

@@ -73,11 +73,11 @@ def made_at(version: str) -> float:
 def run_schedule(places: Places, rules: Rules, command: Sequence[str], look_every_seconds: float) -> None:
     """Looks, and runs `command` when it is time, until interrupted; the child ends with it. A run that fails is tried
     again after a minute, then after twice as long, up to six hours. Raises ConfigInvalid when another schedule runs."""
-    with _alone(places.models_dir):
+    with _alone(places.models_dir) as lock:
         _say(f"retraining {rules.words()}")
         failures, not_before = 0, 0.0
         while True:
-            if time.time() >= not_before and (succeeded := _look(places, rules, command)) is not None:
+            if time.time() >= not_before and (succeeded := _look(places, rules, command, lock)) is not None:
                 failures = 0 if succeeded else failures + 1
                 not_before = time.time() + pause_after(failures)
                 if failures:
@@ -85,7 +85,7 @@ def run_schedule(places: Places, rules: Rules, command: Sequence[str], look_ever
             time.sleep(look_every_seconds)
 
 
-def _look(places: Places, rules: Rules, command: Sequence[str]) -> bool | None:
+def _look(places: Places, rules: Rules, command: Sequence[str], lock: int) -> bool | None:
     """Runs the command if it is time: whether that went well; None when it is not time."""
     try:
         reason = reason_to_retrain(places, rules, time.time())
@@ -95,7 +95,7 @@ def _look(places: Places, rules: Rules, command: Sequence[str]) -> bool | None:
     if reason is None:
         return None
     _say(f"retraining: {reason}")
-    status, last = _run(command)
+    status, last = _run(command, lock)
     _say(_outcome(places, status, last))
     return status in (_PROMOTED, _REFUSED)
 
@@ -120,11 +120,14 @@ def _log_ends(registry: Registry, version: str) -> dict[str, str]:
         return {}  # one that cannot be read is as good as none: the log counts from its beginning
 
 
-def _run(command: Sequence[str]) -> tuple[int, str]:
+def _run(command: Sequence[str], lock: int) -> tuple[int, str]:
     """Runs the command to its end: its status, and the line that says most of how it went."""
     with tempfile.TemporaryFile() as output:
-        # In a session of its own, so that Ctrl-C reaches it through us alone.
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        # In a session of its own, so that Ctrl-C reaches it through us alone. It holds the lock with us: should we be
+        # killed, no other schedule begins before it has ended.
+        child = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=(lock,)
+        )
         try:
             status = child.wait()
         except BaseException:
@@ -146,7 +149,7 @@ def _end(child: subprocess.Popen[Any]) -> None:
 
 
 @contextmanager
-def _alone(models_dir: Path) -> Iterator[None]:
+def _alone(models_dir: Path) -> Iterator[int]:
     models_dir.mkdir(parents=True, exist_ok=True)
     with (models_dir / ".schedule.lock").open("a+") as lock:
         try:
@@ -155,12 +158,13 @@ def _alone(models_dir: Path) -> Iterator[None]:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             raise ConfigInvalid(
-                f"a schedule (process {holder}) already retrains {models_dir}; stop that one first"
+                f"a schedule (process {holder}), or a run that outlived it, already retrains {models_dir}; stop that "
+                "one first, or wait until it has ended"
             ) from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
-        yield
+        yield lock.fileno()
 
 
 def _say(line: str) -> None:

@@ -93,4 +93,4 @@ def require(scope: str) -> Callable[..., Awaitable[None]]:
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

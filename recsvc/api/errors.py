@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from recsvc.api.wording import detail_of
 from recsvc.bundle.errors import (
     BundleCorrupt,
     BundleError,
@@ -210,7 +211,7 @@ def _pointed(error: Any) -> dict[str, str]:
     tokens = path if place == "body" else [place, *path]
     return {
         "pointer": "".join(["#", *(f"/{_token(token)}" for token in tokens)]),
-        "detail": str(error["msg"]).removeprefix("Value error, "),
+        "detail": detail_of(error),
     }
 
 
@@ -246,16 +247,16 @@ async def _on_bundle_error(request: Request, exc: Exception) -> Response:
     if isinstance(exc, VersionUnknown):
         return problem_response(request.scope, 404, "model-unknown", "Unknown model version", str(exc))
     known = {
-        BundleCorrupt: ("model-corrupt", "Bundle refused"),
-        FormatUnsupported: ("model-format", "Bundle format not supported"),
-        NothingToRollBackTo: ("nothing-to-roll-back-to", "No earlier champion"),
+        BundleCorrupt: (409, "model-corrupt", "Bundle refused"),
+        FormatUnsupported: (409, "model-format", "Bundle format not supported"),
+        NothingToRollBackTo: (409, "nothing-to-roll-back-to", "No earlier champion"),
     }
     if type(exc) not in known:
         # One that nobody foresaw: the middleware logs it and answers 500.
         raise exc
     logger.warning("refused: %s", exc, extra={"request_id": request.scope.get(REQUEST_ID_KEY)})
-    kind, title = known[type(exc)]
-    return problem_response(request.scope, 409, kind, title, str(exc))
+    status, kind, title = known[type(exc)]
+    return problem_response(request.scope, status, kind, title, str(exc))
 
 
 async def _on_store_unavailable(request: Request, exc: Exception) -> Response:

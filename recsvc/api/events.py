@@ -19,11 +19,10 @@ from recsvc.api.auth import BEARER, Keyring, refuse_other_origins
 from recsvc.api.dependencies import service_of
 from recsvc.api.errors import ApiError, NotJson, problem_responses
 from recsvc.api.event_schemas import MAX_EVENTS, Beacon, Event, EventResults, Events
-from recsvc.api.serving_errors import InvalidElement, document
+from recsvc.api.serving_errors import InvalidElement, rejected
 from recsvc.api.strict_json import parse_strictly
 from recsvc.eventlog.event import LogEvent
 from recsvc.events.errors import EventsRefused, TimeRefused
-from recsvc.events.schema import id_problem
 
 _SCOPE: Final = "events"
 _PLAIN: Final = "text/plain"
@@ -81,9 +80,9 @@ async def send_events(request: Request) -> Response:
         try:
             event = Event.model_validate(element).logged(received)
         except ValidationError as exc:
-            results.append(_rejected(element, InvalidElement.of(exc, f"#/events/{place}")))
+            results.append(rejected(element, "event_id", InvalidElement.of(exc, f"#/events/{place}")))
         except TimeRefused as exc:
-            results.append(_rejected(element, InvalidElement.at(f"#/events/{place}/timestamp", str(exc))))
+            results.append(rejected(element, "event_id", InvalidElement.at(f"#/events/{place}/timestamp", str(exc))))
         else:
             results.append({"event_id": event.event_id, "status": "accepted"})
             events.append(event)
@@ -153,9 +152,3 @@ def _validated(body: Any, model: type[Events]) -> list[Any]:
     except ValidationError as exc:
         found = exc.errors(include_url=False, include_input=False, include_context=False)
         raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in found]) from exc
-
-
-def _rejected(element: Any, problem: ApiError) -> dict[str, Any]:
-    event_id = element.get("event_id") if isinstance(element, dict) else None
-    known = isinstance(event_id, str) and id_problem(event_id) is None
-    return {"event_id": event_id if known else None, "status": "rejected", "problem": document(problem)}

@@ -15,6 +15,7 @@ from recsvc.serving.models import ModelPool
 from recsvc.store.connection import RedisConnection
 from recsvc.store.errors import StoreUnavailable
 from recsvc.store.persistence import persistence_report
+from recsvc.store.refusals import why_writes_fail
 from recsvc.store.workers import worker_summary
 from recsvc.telemetry import METRICS_CONTENT_TYPE
 
@@ -99,7 +100,10 @@ async def _event_log_check(redis: RedisConnection) -> Check:
 async def _redis_check(redis: RedisConnection) -> Check:
     try:
         weaker = await persistence_report(redis)
+        refusal = await why_writes_fail(redis)
     except StoreUnavailable:
         # Its text names hosts and sockets, and this address needs no key.
         return Check(status="degraded", detail="Redis does not answer; lists are computed for each request")
+    if refusal is not None:
+        return Check(status="degraded", detail=f"{refusal}; events are refused", weaker_promises=weaker)
     return Check(status="ok", detail="Redis answers", weaker_promises=weaker)

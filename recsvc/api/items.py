@@ -25,7 +25,7 @@ from recsvc.api.resource_schemas import (
     shown_item,
 )
 from recsvc.api.schemas import SimilarItems
-from recsvc.api.serving_errors import InvalidElement, document
+from recsvc.api.serving_errors import InvalidElement, rejected
 from recsvc.api.strict_json import StrictJSONRoute
 from recsvc.catalog.errors import CatalogueFull
 from recsvc.catalog.item_json import to_json
@@ -143,13 +143,13 @@ async def put_items(request: Request, batch: ItemsBatch) -> Response:
             body = BatchItem.model_validate(raw)
             valid.append((place, _checked(body, body.item_id, where)))
         except ValidationError as exc:
-            results[place] = {"problem": document(InvalidElement.of(exc, where))}
+            results[place] = rejected(raw, "item_id", InvalidElement.of(exc, where))
         except InvalidElement as exc:
-            results[place] = {"problem": document(exc)}
+            results[place] = rejected(raw, "item_id", exc)
     puts = await service_of(request).catalogue.put([item for _, item in valid])
     for (place, item), put in zip(valid, puts, strict=True):
         if put.outcome == "full":
-            results[place] = {"problem": document(_no_room(request))}
+            results[place] = rejected(batch.items[place], "item_id", _no_room(request))
         else:
             results[place] = {"item_id": item.item_id, "status": put.outcome}
     return rendering.json_response({"results": results})

@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from typing import Final
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers
@@ -57,6 +58,7 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _with_path_decoded(scope)
         request_id = _request_id(scope)
         scope[REQUEST_ID_KEY] = request_id.decode("ascii")
         status = 500
@@ -179,6 +181,16 @@ async def _drain(receive: Receive) -> None:
 
 class _LimitPassed(BaseException):
     """Not an `Exception`: the framework turns those that come out of reading a body into answers of its own."""
+
+
+def _with_path_decoded(scope: Scope) -> Scope:
+    """The scope with what is not UTF-8 in its path kept apart: the server makes U+FFFD of it all, and of many ids one.
+
+    As lone surrogates they are refused where an id is read. The server's own scope stays: it may log the path.
+    """
+    if "\ufffd" not in scope["path"] or not (raw := scope.get("raw_path")):
+        return scope
+    return {**scope, "path": unquote(raw.decode("ascii"), errors="surrogateescape")}
 
 
 def _request_id(scope: Scope) -> bytes:

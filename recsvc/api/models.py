@@ -25,7 +25,8 @@ router = APIRouter(tags=["models"])
 )
 async def models(request: Request) -> Models:
     """Newest first, with gate and metrics. `problem` says why the champion is not in use, if it is not."""
-    return await asyncio.to_thread(_overview, service_of(request).pool)
+    service = service_of(request)
+    return await asyncio.to_thread(_overview, service.pool, erased_known=service.live.ready)
 
 
 @router.post(
@@ -55,7 +56,7 @@ async def rollback(request: Request) -> ActiveModel:
     return ActiveModel(active=(await service_of(request).pool.rollback()).version)
 
 
-def _overview(pool: ModelPool) -> Models:
+def _overview(pool: ModelPool, *, erased_known: bool) -> Models:
     active, problem = pool.active, pool.problem
     active_version = active.version if active is not None else None
     shown = None if problem is None else ModelProblem(version=problem.version, message=problem.message)
@@ -67,7 +68,7 @@ def _overview(pool: ModelPool) -> Models:
         champion=champion,
         active=active_version,
         problem=shown,
-        example_users=active.example_users if active is not None else [],
+        example_users=active.example_users if active is not None and erased_known else [],
         models=[_entry(pool, version, champion, active_version) for version in pool.registry.versions()],
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,7 +47,7 @@ def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
             "id": view.item_id(row),
             "score": round(float(candidates.scores[position]), 6),
             "source": source.label,
-            "reason": _reason(view, source, candidates.reasons[position].tolist(), titled="title" in fields),
+            "reason": _reason(view, source, candidates.reasons[position].tolist(), answer.unnamed, "title" in fields),
         }
         for field in fields:
             item[field] = _field(view, row, field)
@@ -55,9 +55,9 @@ def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
     return rendered
 
 
-def _reason(view: LiveView, source: Source, codes: list[int], *, titled: bool) -> dict[str, Any]:
+def _reason(view: LiveView, source: Source, codes: list[int], unnamed: Set[int], titled: bool) -> dict[str, Any]:
     if source.by_model:
-        rows = [row for row in codes if row >= 0]
+        rows = [row for row in codes if row >= 0 and row not in unnamed]
         because = {"type": "because_of", "items": [view.item_id(row) for row in rows]}
         return because | {"titles": [view.title(row) for row in rows]} if titled else because
     return {"type": source.label, "category": view.category_name(codes[0]) if codes[0] >= 0 else None}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from recsvc.api.parameters import Id
-from recsvc.api.schemas import Asked, ElementRefused, Time
+from recsvc.api.schemas import Asked, ElementProblem, Time
 from recsvc.catalog.live import Attribute, LiveItem
 
 MAX_RESOURCES: Final = 1_000
@@ -43,9 +43,11 @@ def _attribute(value: object) -> Attribute:
 
 def _in_range(value: datetime) -> datetime:
     try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is not within the years 1 to 9999 of UTC") from None
+        moment = value.astimezone(UTC)
+        datetime.fromtimestamp(moment.timestamp(), UTC)  # the last microseconds of 9999 are the year 10000 as a float
+    except (OverflowError, ValueError):
+        raise ValueError("is not within the years 1 to 9999 of UTC; send null where there is no end") from None
+    return moment
 
 
 def _distinct(values: list[str]) -> list[str]:
@@ -155,16 +157,17 @@ class ItemShown(BaseModel):
 
 
 class ItemPut(BaseModel):
-    """What became of one item of a batch."""
+    """What became of one item of a batch. A rejected one was not put, and its problem says why."""
 
-    item_id: str
-    status: Literal["created", "replaced"]
+    item_id: str | None = Field(description="As sent; null where it is no id.")
+    status: Literal["created", "replaced", "rejected"]
+    problem: ElementProblem | None = None
 
 
 class ItemsAnswer(BaseModel):
     """One result per item, in their order."""
 
-    results: list[ItemPut | ElementRefused]
+    results: list[ItemPut]
 
 
 def shown_item(item: LiveItem) -> dict[str, Any]:

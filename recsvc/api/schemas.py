@@ -118,7 +118,7 @@ class SessionRequest(ListFilters):
 
 
 class BecauseOf(BaseModel):
-    """Items that raised the score most: the user's own, or the one that similar items were asked for."""
+    """Items that raised the score most, the user's own or the one that similar items were asked for; none is hidden."""
 
     type: Literal["because_of"]
     items: list[str]

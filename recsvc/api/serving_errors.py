@@ -16,7 +16,9 @@ from recsvc.api.errors import (
     ServiceNotReady,
     api_error_response,
 )
+from recsvc.api.wording import detail_of
 from recsvc.bundle.errors import BundleError
+from recsvc.events.schema import id_problem
 from recsvc.serving import errors as serving
 
 _MAX_ERRORS: Final = 50
@@ -56,7 +58,7 @@ def api_error(exc: Exception, where: str) -> ApiError:
         return ItemUnknown(exc.item_id)
     if isinstance(exc, serving.GateRefused):
         return GateRefused(str(exc))
-    if isinstance(exc, serving.NoModel):
+    if isinstance(exc, (serving.NoModel, serving.LiveDataMissing)):
         return ServiceNotReady(str(exc), retry_after_seconds=5)
     if isinstance(exc, BundleError):
         return ModelRefused(str(exc))
@@ -72,10 +74,7 @@ class InvalidElement(ApiError):  # noqa: N818
     def of(cls, error: ValidationError, where: str) -> InvalidElement:
         """From a validation error of the element at `where`."""
         errors = [
-            {
-                "pointer": "/".join([where, *(_token(part) for part in entry["loc"])]),
-                "detail": entry["msg"].removeprefix("Value error, "),
-            }
+            {"pointer": "/".join([where, *(_token(part) for part in entry["loc"])]), "detail": detail_of(entry)}
             for entry in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_ERRORS]
         ]
         return cls(f"{errors[0]['pointer']}: {errors[0]['detail']}", errors=errors)
@@ -95,6 +94,13 @@ def document(error: ApiError) -> dict[str, Any]:
         "detail": error.detail,
     }
     return problem | ({"errors": error.errors} if error.errors else {})
+
+
+def rejected(element: Any, name: str, error: ApiError) -> dict[str, Any]:
+    """The result of an element that was refused; `name` its id, null where it has none that could be one."""
+    sent = element.get(name) if isinstance(element, dict) else None
+    known = isinstance(sent, str) and id_problem(sent) is None
+    return {name: sent if known else None, "status": "rejected", "problem": document(error)}
 
 
 def _token(part: object) -> str:

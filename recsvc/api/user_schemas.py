@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsvc.api.parameters import Id
 from recsvc.api.resource_schemas import MAX_RESOURCES, Attributes, Categories, shown_time
-from recsvc.api.schemas import Asked, ElementRefused
+from recsvc.api.schemas import Asked, ElementProblem
 from recsvc.users.erasure import Receipt
 from recsvc.users.profiles import Profile
 
@@ -69,16 +69,17 @@ class UserShown(BaseModel):
 
 
 class UserPut(BaseModel):
-    """What became of one user of a batch."""
+    """What became of one user of a batch. A rejected one was not put, and its problem says why."""
 
-    user_id: str
-    status: Literal["created", "replaced"]
+    user_id: str | None = Field(description="As sent; null where it is no id.")
+    status: Literal["created", "replaced", "rejected"]
+    problem: ElementProblem | None = None
 
 
 class UsersAnswer(BaseModel):
     """One result per user, in their order."""
 
-    results: list[UserPut | ElementRefused]
+    results: list[UserPut]
 
 
 class MergeBody(Asked):

@@ -17,7 +17,7 @@ from recsvc.api.parameters import DEFAULT_LIMIT, LimitQuery, ModelQuery, UserIdP
 from recsvc.api.resource_errors import Busy, UserUnknown
 from recsvc.api.resource_schemas import MAX_RESOURCE_BYTES
 from recsvc.api.schemas import SimilarUsers
-from recsvc.api.serving_errors import InvalidElement, document
+from recsvc.api.serving_errors import InvalidElement, rejected
 from recsvc.api.strict_json import StrictJSONRoute
 from recsvc.api.user_schemas import (
     BatchUser,
@@ -172,9 +172,9 @@ async def put_users(request: Request, batch: UsersBatch) -> Response:
             body = BatchUser.model_validate(raw)
             valid.setdefault(body.user_id, []).append((place, _checked(body, body.user_id, where)))
         except ValidationError as exc:
-            results[place] = {"problem": document(InvalidElement.of(exc, where))}
+            results[place] = rejected(raw, "user_id", InvalidElement.of(exc, where))
         except InvalidElement as exc:
-            results[place] = {"problem": document(exc)}
+            results[place] = rejected(raw, "user_id", exc)
     profiles = service_of(request).users.profiles
     await asyncio.gather(*(_put_in_order(profiles, user_id, puts, results) for user_id, puts in valid.items()))
     return rendering.json_response({"results": results})
@@ -188,7 +188,7 @@ async def _put_in_order(
             put = await profiles.change(user_id, lambda _, profile=profile: profile)  # type: ignore[misc]
             results[place] = {"user_id": user_id, "status": "created" if put.created else "replaced"}
         except UserBusy as exc:
-            results[place] = {"problem": document(Busy(str(exc)))}
+            results[place] = rejected({"user_id": user_id}, "user_id", Busy(str(exc)))
 
 
 def _checked(body: UserBody, user_id: str, where: str) -> Profile:

@@ -26,6 +26,8 @@ VERSION_PATTERN: Final = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 
 StreamPosition = Annotated[str, Field(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 """The id of an entry of the event log, as Redis writes it: `<milliseconds>-<sequence>`."""
+Partition = Annotated[str, Field(pattern=r"^(?:[01][0-9]{2}|2[0-4][0-9]|25[0-5])$")]
+"""Of the event log: `000` to `255`."""
 
 
 class Part(BaseModel):
@@ -125,7 +127,7 @@ class Manifest(Part):
     index: IndexSummary
     libraries: dict[str, str]
     files: dict[str, FileEntry]
-    log_ends: dict[str, StreamPosition] | None = Field(
+    log_ends: dict[Partition, StreamPosition] | None = Field(
         default=None, description="By partition of the event log (`042`): the last entry trained on; null: no log."
     )
     erasures_applied_at: float | None = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import faiss
 import numpy as np
@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
 from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, replace_file, seal_of, sha256_of
 from recsvc.bundle.manifest import MANIFEST_NAME, READABLE, SEAL_NAME, Manifest
-from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, StringTable
+from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Int64, Interactions, StringTable
+
+_MATRICES: Final = frozenset({"user_factors", "item_factors", "gram", "content_weights"})
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -67,16 +69,18 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
             replace_file(receipt, json.dumps(_stamps(path, manifest)).encode())
     listed = ARRAYS | (CONTENT_ARRAYS if manifest.content is not None else {})
     arrays = {name: _map(path / f"{name}.npy", dtype) for name, dtype in listed.items()}
+    _check_form(path, arrays)
     bundle = _assemble(path, manifest, arrays)
     _check_shapes(bundle)
+    _check_content(bundle)
     return bundle
 
 
 def read_user_ids(path: Path) -> IdTable:
     """The user ids of the bundle in directory `path`, mapped; checked for their form alone. Raises BundleCorrupt."""
     offsets, data = (_map(path / f"{name}.npy", ARRAYS[name]) for name in ("user_ids.offsets", "user_ids.data"))
-    if offsets.ndim != 1 or not len(offsets) or int(offsets[-1]) != len(data) or bool((np.diff(offsets) < 0).any()):
-        raise BundleCorrupt(path / "user_ids.offsets.npy", "does not fit user_ids.data.npy")
+    _check_form(path, {"user_ids.offsets": offsets, "user_ids.data": data})
+    _check_ascending(path, "user_ids.offsets", offsets)
     return IdTable(offsets, data)
 
 
@@ -138,6 +142,35 @@ def _map(file: Path, dtype: str) -> npt.NDArray[Any]:
     if array.dtype != np.dtype(dtype):
         raise BundleCorrupt(file, f"holds {array.dtype}, the format says {dtype}")
     return array.view(np.ndarray)
+
+
+def _check_form(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """What can be told of each array without reading it."""
+    for name, array in arrays.items():
+        file = path / f"{name}.npy"
+        if name not in _MATRICES and array.ndim != 1:
+            raise BundleCorrupt(file, f"has {array.ndim} dimensions, the format says 1")
+        if name.endswith((".offsets", ".indptr")) and (not len(array) or array[0] != 0):
+            raise BundleCorrupt(file, "does not begin with 0")
+    for name in (name for name in arrays if name.endswith(".offsets")):
+        data = name.replace(".offsets", ".data")
+        if int(arrays[name][-1]) != len(arrays[data]):
+            raise BundleCorrupt(path / f"{name}.npy", f"does not fit {data}.npy")
+
+
+def _check_ascending(path: Path, name: str, offsets: Int64) -> None:
+    if bool((np.diff(offsets) < 0).any()):
+        raise BundleCorrupt(path / f"{name}.npy", "is not ascending")
+
+
+def _check_content(bundle: Bundle) -> None:
+    """The content map is small enough to be looked at whole."""
+    if bundle.content is None:
+        return
+    _check_ascending(bundle.path, "content_features.offsets", bundle.content.features.offsets)
+    for name, values in (("content_weights", bundle.content.weights), ("content_bias", bundle.content.bias)):
+        if not np.isfinite(values).all():
+            raise BundleCorrupt(bundle.path / f"{name}.npy", "holds a value that is not finite")
 
 
 def _assemble(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[Any]]) -> Bundle:

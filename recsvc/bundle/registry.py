@@ -114,12 +114,13 @@ class Registry:
 
         The version that a rollback would go to is no exception. The champion is: it stays, which is logged, until a
         version trained without the user replaces it. What interrupted runs and removals left behind for that long goes
-        too. A version that cannot be read stays, which is logged.
+        too. A version that cannot be read stays, which is logged. Raises BundleCorrupt for a broken CHAMPION, before
+        anything is removed.
         """
         before = now - days * _SECONDS_PER_DAY
         overdue = [version for version in self.versions() if self.knows_erased(version, erasures, before)]
         with self._locked():
-            champion = self._champion_or_none()
+            champion = self.champion()  # one that cannot be read could be any of them: nothing is removed
             if champion in overdue:
                 _log.warning("the champion %s knows a user erased more than %g days ago; retrain", champion, days)
             removed = [version for version in overdue if version != champion and (self.models_dir / version).is_dir()]

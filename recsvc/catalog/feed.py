@@ -10,8 +10,16 @@ from typing import Final
 
 from recsvc.catalog.item_json import from_json
 from recsvc.catalog.live import LiveItems
-from recsvc.catalog.reload import reload
-from recsvc.catalog.snapshot import Snapshot, read_saved, read_snapshot, save_erasures, save_items
+from recsvc.catalog.reload import reload, reload_erasures
+from recsvc.catalog.snapshot import (
+    SavedErasures,
+    Snapshot,
+    read_erasures,
+    read_saved,
+    read_snapshot,
+    save_erasures,
+    save_items,
+)
 from recsvc.eventlog import tombstones
 from recsvc.eventlog.tombstones import Tombstones
 from recsvc.store.connection import RedisConnection
@@ -46,6 +54,7 @@ class LiveFeed:
         self._rounds_done = 0
         self._one_round = asyncio.Lock()
         self._erasures_unsaved = False
+        self._erasures_compared = False
         self._saved_version = -1
         self._save_anyway = False
         self._save_due_at = 0.0
@@ -70,7 +79,8 @@ class LiveFeed:
 
     async def start(self) -> None:
         """Loads the files and what Redis has, and begins to follow the changes."""
-        self._take(await asyncio.to_thread(read_snapshot, self._state_dir))
+        erasures = await asyncio.to_thread(read_erasures, self._state_dir)
+        self._take(erasures, await asyncio.to_thread(read_snapshot, self._state_dir))
         await self._look()
         self._poller = asyncio.create_task(self._poll(), name="live feed")
 
@@ -96,14 +106,15 @@ class LiveFeed:
             if self._rounds_done < wanted:
                 await self._round()
 
-    def _take(self, snapshot: Snapshot | None) -> None:
-        if snapshot is None:
+    def _take(self, erasures: SavedErasures, snapshot: Snapshot | None) -> None:
+        """What there is of the files counts; only with all of them is it enough to begin without Redis."""
+        for tombstone in erasures.tombstones:
+            self.erasures.add(tombstone)
+        for item in snapshot.items if snapshot is not None else ():
+            self.items.put(item)
+        if snapshot is None or not erasures.whole:
             self._save_anyway = True
             return
-        for item in snapshot.items:
-            self.items.put(item)
-        for tombstone in snapshot.erasures:
-            self.erasures.add(tombstone)
         self._position, self._as_of = snapshot.saved.position, snapshot.saved.saved_at
         self._saved_version = snapshot.saved.position.version
 
@@ -151,6 +162,10 @@ class LiveFeed:
     async def _follow(self) -> None:
         if self._position is None:
             await self._reload(lost=False)
+        if not self._erasures_compared:
+            # The files may know of an erasure that Redis lost, though it has the change that the items reach up to.
+            await reload_erasures(self.store, self.erasures, self._position or START)
+            self._erasures_compared = self._erasures_unsaved = True
         while True:
             assert self._position is not None  # noqa: S101
             try:
@@ -169,7 +184,7 @@ class LiveFeed:
 
     async def _reload(self, *, lost: bool) -> None:
         self._position = await reload(self.store, self.items, self.erasures, self._position or START, lost=lost)
-        self._erasures_unsaved = True
+        self._erasures_compared = self._erasures_unsaved = True
 
     def _apply(self, change: Change) -> None:
         try:

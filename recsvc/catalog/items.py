@@ -10,6 +10,7 @@ from recsvc.catalog.errors import CatalogueFull, ItemBusy
 from recsvc.catalog.feed import LiveFeed
 from recsvc.catalog.item_json import from_json, to_json
 from recsvc.catalog.live import LiveItem
+from recsvc.store.errors import StoreUnavailable
 from recsvc.store.live_store import ItemPut, PutResult
 
 _ATTEMPTS: Final = 5
@@ -36,7 +37,12 @@ class ItemCatalogue:
         self._clock = clock
 
     def get(self, item_id: str) -> LiveItem | None:
-        """The item, or None for one that nothing is known of or that was deleted."""
+        """The item, or None for one that nothing is known of or that was deleted.
+
+        Raises `StoreUnavailable` while it is not known which items were changed.
+        """
+        if not self._feed.ready:
+            raise StoreUnavailable("neither Redis nor a snapshot has said yet which items were changed")
         live = self._feed.items.get(item_id)
         known = live if live is not None else self._bundled(item_id)
         return None if known is None or known.deleted else known

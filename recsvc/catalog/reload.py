@@ -32,12 +32,19 @@ async def reload(store: LiveStore, items: LiveItems, erasures: Tombstones, known
         full = sum(result.outcome == "full" for result in results)
         if full:
             logger.error("Redis lost items and has no room for %d of them: it has %d others", full, store.max_items)
+    if put_back:
+        logger.warning("gave %d items back to Redis, which had lost them", len(put_back))
+    await reload_erasures(store, erasures, known)
+    return position
+
+
+async def reload_erasures(store: LiveStore, erasures: Tombstones, known: Position) -> None:
+    """The tombstones' part of `reload`."""
     missing = await _erasures(store, erasures)
     for start in range(0, len(missing), _CHUNK):
         await store.put_tombstones(missing[start : start + _CHUNK], floor=known.version)
-    if put_back or missing:
-        logger.warning("gave %d items and %d erasures back to Redis, which had lost them", len(put_back), len(missing))
-    return position
+    if missing:
+        logger.warning("gave %d erasures back to Redis, which had lost them", len(missing))
 
 
 async def _items(store: LiveStore, items: LiveItems, *, lost: bool) -> list[ItemPut]:
@@ -71,7 +78,10 @@ async def _erasures(store: LiveStore, erasures: Tombstones) -> list[tuple[str, s
     theirs = Tombstones()
     async for chunk in store.erasures():
         for _, value in chunk:
-            theirs.add(tombstones.from_json(value))
+            try:
+                theirs.add(tombstones.from_json(value))
+            except (ValueError, KeyError, TypeError) as exc:
+                logger.error("a tombstone in Redis is not understood and left out: %s", exc)  # noqa: TRY400
     known = {tombstone.digest: tombstone for tombstone in theirs}
     missing = [
         (ours.digest, tombstones.to_json(ours))

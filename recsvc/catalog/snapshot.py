@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from typing import Final
 from recsvc.bundle.files import flush_directory, replace_file
 from recsvc.catalog.item_json import from_json, to_json
 from recsvc.catalog.live import LiveItem
-from recsvc.eventlog.tombstones import FILE_NAME, Tombstones, read_tombstones, write_tombstones
+from recsvc.eventlog.tombstones import FILE_NAME, Tombstones, write_tombstones
+from recsvc.eventlog.tombstones import from_json as from_line
 from recsvc.store.live_store import Position
 
 logger = logging.getLogger(__name__)
@@ -50,27 +52,26 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the files held."""
+    """What the files of the items held."""
 
     items: list[LiveItem]
-    erasures: Tombstones
     saved: Saved
 
 
+@dataclass(frozen=True, slots=True)
+class SavedErasures:
+    """The tombstones that could be read, and whether these are all: False without the file, or when it is damaged."""
+
+    tombstones: Tombstones
+    whole: bool
+
+
 def read_snapshot(state_dir: Path) -> Snapshot | None:
-    """What the files hold, or None when they are not all there. A damaged one is put aside, logged, and not there."""
-    directory = state_dir / "live"
-    if not (directory / FILE_NAME).exists():
-        return None
-    try:
-        erasures = read_tombstones(state_dir)
-    except ValueError as exc:
-        _put_aside(directory / FILE_NAME, exc)
-        return None
+    """What the files of the items hold, or None when they are not both there. A damaged one is put aside and logged."""
     saved = read_saved(state_dir)
     if saved is None:
         return None
-    file = directory / ITEMS_NAME
+    file = state_dir / "live" / ITEMS_NAME
     try:
         with file.open("rb") as lines:
             items = [from_json(line) for line in lines]
@@ -79,7 +80,24 @@ def read_snapshot(state_dir: Path) -> Snapshot | None:
     except ValueError as exc:
         _put_aside(file, exc)
         return None
-    return Snapshot(items, erasures, saved)
+    return Snapshot(items, saved)
+
+
+def read_erasures(state_dir: Path) -> SavedErasures:
+    """What `erasures.jsonl` holds. A line that is damaged is logged and takes none of the others with it."""
+    file = state_dir / "live" / FILE_NAME
+    found, whole = Tombstones(), True
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return SavedErasures(found, whole=False)
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.add(from_line(line))
+        except (ValueError, KeyError, TypeError) as exc:
+            logger.error("%s was damaged: line %d is not a tombstone (%s)", file, number, exc)  # noqa: TRY400
+            whole = False
+    return SavedErasures(found, whole)
 
 
 def read_saved(state_dir: Path) -> Saved | None:
@@ -122,19 +140,25 @@ def save_items(state_dir: Path, items: Sequence[LiveItem], position: Position, *
 
 
 def save_erasures(state_dir: Path, erasures: Tombstones) -> None:
-    """Sees to it that `erasures.jsonl` holds all of these, beside those it has. For a thread."""
+    """Sees to it that `erasures.jsonl` holds all of these, beside those it has. For a thread.
+
+    Of a damaged file a copy is kept, and what can be read of it is taken over.
+    """
     directory = state_dir / "live"
     directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory / ".erasures.lock", wait=True):
-        try:
-            known = read_tombstones(state_dir)
-        except ValueError as exc:
-            _put_aside(directory / FILE_NAME, exc)
-            known = Tombstones()
+        file = directory / FILE_NAME
+        saved = read_erasures(state_dir)
+        known = saved.tombstones
         before = set(known)
         for tombstone in erasures:
             known.add(tombstone)
-        if not (directory / FILE_NAME).exists() or set(known) != before:
+        if not saved.whole and file.exists():
+            # A copy: at no moment may the good lines be in no file of that name.
+            aside = _aside(file)
+            shutil.copyfile(file, aside)
+            logger.error("the damaged %s is kept as %s", file, aside.name)
+        if not saved.whole or set(known) != before:
             write_tombstones(state_dir, known)
 
 
@@ -151,9 +175,13 @@ def _write_lines(file: Path, items: Sequence[LiveItem]) -> None:
 
 
 def _put_aside(file: Path, error: ValueError) -> None:
-    aside = file.with_name(f"{file.name}.damaged-{int(time.time())}")
+    aside = _aside(file)
     file.replace(aside)
     logger.error("%s was damaged and is now %s: %s", file, aside.name, error)
+
+
+def _aside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.damaged-{int(time.time())}")
 
 
 @contextmanager

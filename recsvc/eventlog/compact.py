@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsvc.bundle.files import flush_directory, sha256_of
-from recsvc.eventlog.files import LogFile, PartitionLog, after_of, parquet_writer, partitions_in
+from recsvc.eventlog.files import LogFile, PartitionLog, after_of, last_of_segment, parquet_writer, partitions_in
 from recsvc.eventlog.manifest import LogDamaged, LogManifest, Retired, Segment, read_manifest, write_manifest
 from recsvc.eventlog.plan import groups_to_merge
 from recsvc.eventlog.position import StreamId
@@ -86,22 +86,24 @@ def compact(
     with _locked(log.directory) as mine:
         if not mine:
             return None
+        chain = log.chain()
         removed = _sweep(log.directory, now, grace_seconds)
         manifest = read_manifest(log.directory)
-        chain = log.chain()
         fingerprint = _fingerprint(tombstones)
-        erase = erase and fingerprint != manifest.erasures
-        groups = groups_to_merge(chain, now, whole=whole or erase)
-        if erase:
+        search = erase and fingerprint != manifest.erasures
+        # A worker that stood still may have published rows after the erasure was searched for.
+        stale = erase and not search and any(_holds_erased(file, tombstones) for file in chain if not file.is_segment)
+        groups = groups_to_merge(chain, now, whole=whole or search or stale)
+        if search:
             merged = {file.path for group in groups for file in group}
-            recent = _since(tombstones, manifest.erasures_applied_at)
-            groups += [[file] for file in chain if file.path not in merged and _holds_erased(file, recent)]
-        if not groups and not (erase and chain):
+            groups += [[file] for file in chain if file.path not in merged and _holds_erased(file, tombstones)]
+        if not groups and not (search and chain):
             return Compacted(removed=removed)
-        written = [_write_segment(log, manifest, group, tombstones) for group in groups]
+        written = [_write_segment(log, group, manifest.generation + 1, tombstones) for group in groups]
         changed = _with_segments(manifest, groups, written, now)
-        if erase:
-            changed = replace(changed, erasures=fingerprint, erasures_applied_at=tombstones.applied_at)
+        if fingerprint != manifest.erasures:
+            # What is merged under other tombstones may hold what the manifest says is gone: to be searched again.
+            changed = replace(changed, erasures=fingerprint if search else "")
         flush_directory(log.directory)  # what the manifest will name is there for good before it is named
         write_manifest(log.directory, changed)
         files = [file for group in groups for file in group]
@@ -110,11 +112,17 @@ def compact(
 
 
 def sweep(log: PartitionLog, now: float, *, grace_seconds: float = GRACE_SECONDS) -> Compacted | None:
-    """Removes what belongs to no log: replaced files after their grace, and what crashes left. None as `compact`."""
+    """Removes what belongs to no log: replaced files after their grace, and what crashes left. None as `compact`.
+
+    Raises `LogDamaged` before anything is removed, or OSError.
+    """
     if not log.directory.is_dir():
         return Compacted()
     with _locked(log.directory) as mine:
-        return Compacted(removed=_sweep(log.directory, now, grace_seconds)) if mine else None
+        if not mine:
+            return None
+        log.chain()  # a log that is not whole is left as it is
+        return Compacted(removed=_sweep(log.directory, now, grace_seconds))
 
 
 def _with_segments(
@@ -131,18 +139,15 @@ def _with_segments(
     )
 
 
-def _write_segment(
-    log: PartitionLog, manifest: LogManifest, group: Sequence[LogFile], tombstones: Tombstones
-) -> Segment:
+def _write_segment(log: PartitionLog, group: Sequence[LogFile], generation: int, tombstones: Tombstones) -> Segment:
     after, last = group[0].after, group[-1].last
-    generation = manifest.generation + 1
     path = log.directory / f"segment-{_dashed(after)}-{_dashed(last)}-{generation:06d}.parquet"
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         rows = 0
         with aside.open("wb") as file:
             with parquet_writer(file, log.partition, after, last, compression_level=3) as writer:
-                for table in _row_groups(manifest, group, tombstones):
+                for table in _row_groups(group, tombstones):
                     writer.write_table(table)
                     rows += table.num_rows
             file.flush()
@@ -154,13 +159,11 @@ def _write_segment(
     return segment
 
 
-def _row_groups(manifest: LogManifest, group: Sequence[LogFile], tombstones: Tombstones) -> Iterator[pa.Table]:
+def _row_groups(group: Sequence[LogFile], tombstones: Tombstones) -> Iterator[pa.Table]:
     """The rows that stay, in tables of a row group's size: a large segment never is in memory as a whole."""
-    checksums = {segment.name: segment.sha256 for segment in manifest.segments}
     waiting: list[pa.Table] = []
     for file in group:
-        if file.is_segment and sha256_of(file.path) != checksums[file.path.name]:
-            raise LogDamaged(f"{file.path} is not as it was written (its checksum differs); restore it from a back-up")
+        _check(file)
         for table in _tables(file.path):
             waiting.append(without_erased(table, tombstones))
             if sum(part.num_rows for part in waiting) >= _ROW_GROUP_ROWS:
@@ -180,25 +183,32 @@ def _tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
         raise LogDamaged(f"{path} is not a readable file of the log ({exc}); restore it from a back-up") from exc
 
 
+def _check(file: LogFile) -> None:
+    if file.sha256 is not None and sha256_of(file.path) != file.sha256:
+        raise LogDamaged(f"{file.path} is not as it was written (its checksum differs); restore it from a back-up")
+
+
 def _holds_erased(file: LogFile, tombstones: Tombstones) -> bool:
     if not len(tombstones):
         return False
+    _check(file)
     return any(erased_rows(table, tombstones) is not None for table in _tables(file.path, ERASURE_COLUMNS))
 
 
-def _since(tombstones: Tombstones, applied_at: float) -> Tombstones:
-    return Tombstones(tombstone for tombstone in tombstones if tombstone.erased_at > applied_at)
-
-
 def _fingerprint(tombstones: Tombstones) -> str:
-    """Stands for a set of tombstones; empty for none. A later tombstone of one user raises the sum."""
+    """Stands for a set of tombstones; empty for none. A later tombstone of one user raises the sums."""
     if not len(tombstones):
         return ""
-    return f"{len(tombstones)}:{math.fsum(tombstone.erased_at for tombstone in tombstones):.6f}"
+    times = math.fsum(tombstone.erased_at for tombstone in tombstones)
+    places = sum(tombstone.until.milliseconds + tombstone.until.sequence for tombstone in tombstones)
+    return f"{len(tombstones)}:{times:.6f}:{places}"
 
 
 def _sweep(directory: Path, now: float, grace_seconds: float) -> int:
-    """Under the lock: the retired whose time has come, and files that are in no manifest and can come into none."""
+    """The retired whose time has come, and files that are in no manifest and can come into none.
+
+    Under the lock, and only where the files make up a log: a manifest that was lost or is an old one names too few.
+    """
     manifest = read_manifest(directory)
     current = {segment.name for segment in manifest.segments}
     spared = {retired.name for retired in manifest.retired if now - retired.at < grace_seconds}
@@ -207,7 +217,7 @@ def _sweep(directory: Path, now: float, grace_seconds: float) -> int:
         after = after_of(path.name)
         if path.name.endswith(".tmp"):
             doomed = _is_abandoned(path, now)
-        elif path.name.startswith("segment-"):
+        elif last_of_segment(path.name) is not None:
             doomed = path.name not in current and path.name not in spared
         else:
             doomed = after is not None and after < manifest.tail and path.name not in spared

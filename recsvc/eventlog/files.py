@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsvc.bundle.files import flush_directory
-from recsvc.eventlog.manifest import LogDamaged, LogManifest, Segment, read_manifest
-from recsvc.eventlog.position import PARTITIONS, StreamId
+from recsvc.eventlog.manifest import MANIFEST_NAME, LogDamaged, LogManifest, Segment, read_manifest
+from recsvc.eventlog.position import BEGINNING, PARTITIONS, StreamId
 from recsvc.eventlog.rows import SCHEMA
 
 _TAIL_NAME: Final = re.compile(r"([0-9]{15,20})-([0-9]{6,20})\.parquet", re.ASCII)
 _FEW_VALUES: Final = ["type", "target_type", "attribution", "placement", "model_version"]
+_SEGMENT_NAME: Final = re.compile(r"segment-[0-9_]+-([0-9]{15,20})_([0-9]{6,20})-[0-9]{6,}\.parquet", re.ASCII)
 _DIRECTORY_NAME: Final = re.compile(r"p([0-9]{3})", re.ASCII)
 _LOOKS: Final = 50
 _PAUSE_SECONDS: Final = 0.01
@@ -27,7 +28,7 @@ _PAUSE_SECONDS: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
-    """A file of the chain: the rows with stream ids after `after`, up to and with `last`."""
+    """A file of the chain: the rows with stream ids after `after`, up to and with `last`. `sha256` of segments only."""
 
     path: Path
     after: StreamId
@@ -35,6 +36,7 @@ class LogFile:
     rows: int
     size_bytes: int
     is_segment: bool
+    sha256: str | None = None
 
 
 class PartitionLog:
@@ -55,7 +57,7 @@ class PartitionLog:
         missing: str | None = None
         for _ in range(_LOOKS):
             manifest = read_manifest(self.directory)
-            names = self._tail_names(manifest.tail)
+            names, reached = self._listed(manifest.tail)
             if read_manifest(self.directory).generation != manifest.generation:
                 continue  # compacted between the two looks: the names may be of before or after
             segments = [self._segment_file(segment) for segment in manifest.segments]
@@ -66,8 +68,15 @@ class PartitionLog:
             lost = next((file.path for file in segments if not file.path.exists()), None)
             if lost is not None:
                 gap = f"{lost} is missing, which the manifest beside it names; restore it from a back-up"
+            chain = segments + tail
+            end = chain[-1].last if chain else BEGINNING
+            if gap is None and reached is not None and reached[0] > end:
+                gap = (
+                    f"{self.directory / reached[1]} reaches to {reached[0]}, but by {MANIFEST_NAME} beside it the log "
+                    f"ends at {end}: the manifest, or a file, is missing or from before; restore it from a back-up"
+                )
             if gap is None:
-                return segments + tail
+                return chain
             # A listing is not of one moment: it may show a file and lack an earlier one.
             if gap == missing:
                 raise LogDamaged(gap)
@@ -117,13 +126,19 @@ class PartitionLog:
         flush_directory(self.directory)
         return True
 
-    def _tail_names(self, tail: StreamId) -> list[StreamId]:
+    def _listed(self, tail: StreamId) -> tuple[list[StreamId], tuple[StreamId, str] | None]:
+        """Where the small files from `tail` on begin, and how far the segments reach, whether of the log or not.
+
+        A segment is written from files of the log, so none reaches beyond its end unless something was lost.
+        """
         try:
             with os.scandir(self.directory) as entries:
-                found = [after for entry in entries if (after := after_of(entry.name)) is not None]
+                names = [entry.name for entry in entries]
         except FileNotFoundError:
-            return []
-        return sorted(after for after in found if after >= tail)
+            return [], None
+        begins = (after for name in names if (after := after_of(name)) is not None)
+        reached = ((last, name) for name in names if (last := last_of_segment(name)) is not None)
+        return sorted(after for after in begins if after >= tail), max(reached, default=None)
 
     def _follow(self, manifest: LogManifest, names: list[StreamId]) -> tuple[list[LogFile], str | None]:
         """The files from the tail's beginning on, and what is wrong where one does not begin at the other's end."""
@@ -160,7 +175,7 @@ class PartitionLog:
 
     def _segment_file(self, segment: Segment) -> LogFile:
         path = self.directory / segment.name
-        return LogFile(path, segment.after, segment.last, segment.rows, segment.size_bytes, is_segment=True)
+        return LogFile(path, segment.after, segment.last, segment.rows, segment.size_bytes, True, segment.sha256)
 
 
 def partitions_in(root: Path) -> list[int]:
@@ -179,6 +194,12 @@ def tail_name(after: StreamId) -> str:
 def after_of(name: str) -> StreamId | None:
     """The id in such a name, or None for a name of another kind."""
     found = _TAIL_NAME.fullmatch(name)
+    return None if found is None else StreamId(int(found[1]), int(found[2]))
+
+
+def last_of_segment(name: str) -> StreamId | None:
+    """The last id in the name of a segment, or None for a name of another kind."""
+    found = _SEGMENT_NAME.fullmatch(name)
     return None if found is None else StreamId(int(found[1]), int(found[2]))
 
 

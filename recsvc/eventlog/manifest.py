@@ -41,14 +41,12 @@ class Retired:
 
 @dataclass(frozen=True, slots=True)
 class LogManifest:
-    """`generation` counts the versions. `erasures` stands for the set of tombstones that every segment was cleared of,
-    `erasures_applied_at` is their `Tombstones.applied_at`."""
+    """`generation` counts the versions; `erasures` stands for the tombstones that every segment was cleared of."""
 
     generation: int = 0
     segments: tuple[Segment, ...] = ()
     retired: tuple[Retired, ...] = ()
     erasures: str = ""
-    erasures_applied_at: float = 0.0
 
     @property
     def tail(self) -> StreamId:
@@ -67,7 +65,7 @@ def read_manifest(directory: Path) -> LogManifest:
         raise LogDamaged(f"{file} cannot be read ({exc}); restore it from a back-up") from exc
     try:
         return _parse(raw)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
         raise LogDamaged(f"{file} is not a manifest of format {_FORMAT} ({exc}); restore it from a back-up") from exc
 
 
@@ -95,7 +93,6 @@ def _parse(raw: Any) -> LogManifest:
         segments=tuple(segments),
         retired=tuple(Retired(**entry) for entry in raw["retired"]),
         erasures=str(raw["erasures"]),
-        erasures_applied_at=float(raw["erasures_applied_at"]),
     )
     if str(manifest.tail) != raw["tail"]:
         raise ValueError("its tail does not begin where the last segment ends")

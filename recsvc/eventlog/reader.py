@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +17,14 @@ DIRECTORY_NAME: Final = "events"
 class LogSnapshot:
     """The log at one moment. `files` are Parquet files with the columns of `rows.SCHEMA`, by partition and then in the
     order of its stream, those without a row left out; `ends` the last stream id of each partition that has any;
-    `rows` in all. The files stay for `compact.GRACE_SECONDS` at least, even when a compaction replaces them."""
+    `rows` in all; `checksums` the SHA-256 of the compacted files among them, in hexadecimal (the small ones have none).
+    The files stay for `compact.GRACE_SECONDS` at least, even when a compaction replaces them.
+    """
 
     files: list[Path]
     ends: dict[int, StreamId]
     rows: int
+    checksums: dict[Path, str] = field(default_factory=dict)
 
 
 def snapshot(root: Path) -> LogSnapshot:
@@ -32,10 +35,12 @@ def snapshot(root: Path) -> LogSnapshot:
     files: list[Path] = []
     ends: dict[int, StreamId] = {}
     rows = 0
+    checksums: dict[Path, str] = {}
     for partition in partitions_in(root):
         chain = PartitionLog(root, partition).chain()
         if chain:
             ends[partition] = chain[-1].last
         files += [file.path for file in chain if file.rows]
         rows += sum(file.rows for file in chain)
-    return LogSnapshot(files, ends, rows)
+        checksums |= {file.path: file.sha256 for file in chain if file.rows and file.sha256 is not None}
+    return LogSnapshot(files, ends, rows, checksums)

@@ -57,23 +57,32 @@ SCHEMA: Final = pa.schema(
 ERASURE_COLUMNS: Final = ["stream_ms", "stream_seq", "type", "user_id", "target_id"]
 """What `erased_rows` reads."""
 
+_EARLIEST_SECONDS: Final = -62_135_596_800.0
 _LATEST_SECONDS: Final = 253_402_300_799.0
-"""The end of the year 9999: past it a date cannot be written."""
+"""From the beginning of the year 1 to the end of 9999: no other date can be written."""
+_LARGEST: Final = 2**63 - 1
 
 
 def row_problem(event: LogEvent) -> str | None:
     """Why the event fits no row, though it was an event's JSON; None when it does."""
     for name in ("timestamp", "sent_timestamp"):
         seconds = getattr(event, name)
-        if seconds is not None and not abs(seconds) <= _LATEST_SECONDS:
+        if seconds is not None and not _EARLIEST_SECONDS <= seconds <= _LATEST_SECONDS:
             return f"{name} {seconds!r} is not a time of the years 1 to 9999"
     if event.value is not None and not math.isfinite(event.value):
         return f"value {event.value!r} is not a finite number"
     return None
 
 
+def id_problem(at: StreamId) -> str | None:
+    """Why a stream id fits no row, though Redis takes it; None when it does."""
+    if at.milliseconds / 1000 <= _LATEST_SECONDS and at.sequence <= _LARGEST:
+        return None
+    return f"its id {at} is not a time of the years 1970 to 9999 with a number below 2^63"
+
+
 def table_of(partition: int, events: Sequence[LogEvent], ids: Sequence[StreamId]) -> pa.Table:
-    """The rows of events without a `row_problem`; `ids[i]` is the stream id of `events[i]`."""
+    """The rows of events without a `row_problem`; `ids[i]`, without an `id_problem`, is that of `events[i]`."""
     milliseconds = np.fromiter((at.milliseconds for at in ids), np.int64, len(ids))
     columns: dict[str, Any] = {
         name: pa.array([getattr(event, name) for event in events], pa.string()) for name in _TEXTS

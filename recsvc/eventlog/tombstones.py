@@ -34,7 +34,8 @@ class Tombstone:
 
 
 class Tombstones:
-    """The tombstones there are, by digest; of several of one user the latest counts."""
+    """The tombstones there are, by digest; of several of one user the furthest place and the latest time count, which
+    need not be one tombstone's where Redis' clock was set back."""
 
     def __init__(self, tombstones: Iterable[Tombstone] = ()) -> None:
         self._by_digest: dict[str, Tombstone] = {}
@@ -50,8 +51,10 @@ class Tombstones:
     def add(self, tombstone: Tombstone) -> None:
         """Takes one more."""
         known = self._by_digest.get(tombstone.digest)
-        if known is None or known.erased_at <= tombstone.erased_at:
-            self._by_digest[tombstone.digest] = tombstone
+        if known is not None:
+            until, erased_at = max(known.until, tombstone.until), max(known.erased_at, tombstone.erased_at)
+            tombstone = Tombstone(tombstone.digest, until, erased_at)
+        self._by_digest[tombstone.digest] = tombstone
 
     def of(self, user_id: str) -> Tombstone | None:
         """The user's tombstone, or None."""

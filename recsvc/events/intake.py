@@ -88,10 +88,16 @@ class EventIntake:
         for place, event in enumerate(events):
             waiting.setdefault(event.user_id, []).append(place)
         for _ in range(1 + MAX_HOPS):
+            left = waiting
             waiting = await self._store_once(events, waiting, received, duplicates)
             if not waiting:
                 return duplicates
-        raise EventsRefused("users of these events are being merged; send the call again", retry_after_seconds=1)
+        names = ", ".join(map(repr, sorted({*left, *waiting})))
+        raise EventsRefused(
+            f"users of these events are being merged, or were merged into each other: {names}; "
+            "send the call again, and if that does not help, the merge",
+            retry_after_seconds=1,
+        )
 
     async def _store_once(
         self, events: Sequence[LogEvent], places: dict[str, list[int]], received: float, duplicates: list[bool]

@@ -11,6 +11,15 @@ class NoModel(ServingError):  # noqa: N818
     """There is no champion in use: none was promoted yet, or the promoted one cannot be opened."""
 
 
+class LiveDataMissing(ServingError):  # noqa: N818
+    """It is not known yet which items are hidden and which users were erased."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "neither Redis nor a snapshot has said yet which items are hidden and which users were erased; see /readyz"
+        )
+
+
 class GateRefused(ServingError):  # noqa: N818
     """The version did not pass its gate, and activation was not forced."""
 

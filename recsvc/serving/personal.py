@@ -94,12 +94,13 @@ class PersonalLists:
         return Found(candidates, cached=reachable, hidden=frozenset(stored.consumed.tolist()))
 
     async def _newcomer(self, model: ServedModel, categories: tuple[str, ...], depth: int) -> CandidateList:
-        known = model.newcomers(categories, depth)
+        now = self._clock()
+        known = model.newcomers(categories, depth, now)
         if known is not None:
             return known
-        version = model.view.version
-        work = partial(sources.for_newcomer, model, categories, depth, self._clock())
-        flight = (model.version, version, categories, depth)
+        version, until = model.view.version, model.view.next_publication(now)
+        work = partial(sources.for_newcomer, model, categories, depth, now)
+        flight = (model.version, version, until, categories, depth)
         candidates = await self._newcomers.run(flight, partial(self._computing.list_of, work))
-        model.keep_newcomers(categories, depth, candidates, version=version)
+        model.keep_newcomers(categories, depth, candidates, version=version, until=until)
         return candidates

@@ -16,7 +16,7 @@ from recsvc.serving.cache import CandidateCache, Found, normal
 from recsvc.serving.candidates import Source
 from recsvc.serving.cursor import LONGEST_LIST, Cursor
 from recsvc.serving.degraded import Degraded
-from recsvc.serving.errors import ItemUnknown, ParameterInvalid
+from recsvc.serving.errors import ItemUnknown, LiveDataMissing, ParameterInvalid
 from recsvc.serving.knowledge import Session, of_session
 from recsvc.serving.models import ModelPool
 from recsvc.serving.paging import Page, cut, depths
@@ -27,6 +27,7 @@ from recsvc.tokens import TokenSigner
 
 _OF_THE_USER: Final = frozenset({Degraded.FOLD_IN, Degraded.HISTORY})
 """What fell back for the whole list, whatever of it a page shows."""
+_BY_MODEL: Final = frozenset(source.value for source in Source if source.by_model)
 _FEW_CHANGES: Final = 200
 """So many changes of the catalogue are taken in at once; the event loop does not wait for more."""
 
@@ -55,6 +56,8 @@ class Answer:
     degraded: list[Degraded]
     user_id: str | None = None
     unknown_items: list[str] = field(default_factory=list)
+    unnamed: Set[int] = frozenset()
+    """Rows that reasons name and the answer must not: items that may not be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,14 @@ class Recommender:
         executor: Executor,
         telemetry: Telemetry,
         clock: Callable[[], float],
+        known: Callable[[], bool],
     ) -> None:
-        """`clock` gives Unix seconds."""
+        """`clock` gives Unix seconds; `known` says whether the hidden items and the erased users are known."""
         self._pool = pool
         self._signer = signer
         self._telemetry = telemetry
         self._clock = clock
+        self._known = known
         self._computing = Computing(executor, telemetry)
         self._personal = PersonalLists(cache, self._computing, clock)
         self._catching_up = asyncio.Lock()
@@ -90,8 +95,8 @@ class Recommender:
     async def recommend(self, user_id: str, filters: Filters, taken: Sequence[str] = ()) -> Answer:
         """A page for a user; `taken` item ids were handed out elsewhere and do not come.
 
-        A user that was merged into another one is answered as that one. Raises NoModel, ParameterInvalid (cursor,
-        model), BundleCorrupt and FormatUnsupported for `model=`.
+        A user that was merged into another one is answered as that one. Raises NoModel, LiveDataMissing,
+        ParameterInvalid (cursor, model), BundleCorrupt and FormatUnsupported for `model=`.
         """
         model = await self._model(filters)
         candidates = partial(self._personal.get, model, user_id, normal(filters.categories))
@@ -154,6 +159,8 @@ class Recommender:
         await self._personal.close()
 
     async def _model(self, filters: Filters) -> ServedModel:
+        if not self._known():
+            raise LiveDataMissing
         try:
             model = await self._pool.get(filters.model)
         except VersionUnknown as exc:
@@ -193,6 +200,7 @@ class Recommender:
             next_cursor=_next(model, page, cursor, filters.categories),
             degraded=degraded,
             user_id=user_id,
+            unnamed=model.view.not_shown(_named(page), self._clock()),
         )
 
     async def _page(
@@ -227,6 +235,12 @@ class Recommender:
     def _count(self, degraded: Sequence[Degraded]) -> None:
         for part in degraded:
             self._telemetry.degraded.labels(part.value).inc()
+
+
+def _named(page: Page) -> list[int]:
+    """The rows of the items in the reasons of the page."""
+    reasons, sources_of = page.candidates.reasons, page.candidates.sources
+    return [row for position in page.positions if sources_of[position] in _BY_MODEL for row in reasons[position]]
 
 
 def _degraded(page: Page, *, cached: bool) -> list[Degraded]:

@@ -41,7 +41,7 @@ class ServedModel:
         self.view = LiveView(bundle, items if items is not None else LiveItems())
         self.orderings = Orderings(bundle, self.view)
         self.erasures = erasures if erasures is not None else Tombstones()
-        self._newcomers: dict[tuple[tuple[str, ...], int], tuple[int, CandidateList]] = {}
+        self._newcomers: dict[tuple[tuple[str, ...], int], tuple[int, float, CandidateList]] = {}
         self._log_ends = {
             int(partition): StreamId.parse(end) for partition, end in (bundle.manifest.log_ends or {}).items()
         }
@@ -70,19 +70,21 @@ class ServedModel:
         end = self._log_ends.get(partition)
         return end is None or at > end
 
-    def newcomers(self, categories: tuple[str, ...], depth: int) -> CandidateList | None:
-        """The kept list for users nothing is known of, or None when it was not computed for the catalogue as it is."""
-        version, candidates = self._newcomers.get((categories, depth), (-1, None))
-        return candidates if version == self.view.version else None
+    def newcomers(self, categories: tuple[str, ...], depth: int, now: float) -> CandidateList | None:
+        """The kept list for users nothing is known of, or None when it was not computed for the catalogue as it is at
+        `now` (Unix seconds)."""
+        version, until, candidates = self._newcomers.get((categories, depth), (-1, 0.0, None))
+        return candidates if version == self.view.version and now < until else None
 
     def keep_newcomers(
-        self, categories: tuple[str, ...], depth: int, candidates: CandidateList, *, version: int
+        self, categories: tuple[str, ...], depth: int, candidates: CandidateList, *, version: int, until: float
     ) -> None:
-        """Keeps such a list, computed at that version of the view; the oldest goes when there are too many."""
+        """Keeps such a list, computed at that version of the view, until an item is published (Unix seconds); the
+        oldest goes when there are too many."""
         self._newcomers.pop((categories, depth), None)
         while len(self._newcomers) >= _NEWCOMER_LISTS:
             del self._newcomers[next(iter(self._newcomers))]
-        self._newcomers[categories, depth] = (version, candidates)
+        self._newcomers[categories, depth] = (version, until, candidates)
 
     @property
     def example_users(self) -> list[str]:

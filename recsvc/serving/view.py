@@ -130,9 +130,15 @@ class LiveView:
     def came_after(self, moment: float, now: float) -> bool:
         """Whether an item came in between (Unix seconds) that may be recommended: a new one, one shown again, or one
         whose date of publication was reached."""
+        self.next_publication(now)
+        return self._came_at > moment
+
+    def next_publication(self, now: float) -> float:
+        """The first date of publication after `now` of an item that is not to be recommended before; infinity when
+        there is none. Unix seconds."""
         while self._coming and self._coming[0] <= now:
             self._came_at = max(self._came_at, heappop(self._coming))
-        return self._came_at > moment
+        return self._coming[0] if self._coming else _EVER
 
     def title(self, row: int) -> str | None:
         """The item's title, or None when unknown."""
@@ -233,11 +239,9 @@ class LiveView:
         before = self._live.get(row)
         if item.hidden or item.deleted:
             return
-        if before.shown_at(item.updated_at) if before is not None else row < len(self._bundle.items):
-            return
         if item.published_at is not None and item.published_at > item.updated_at:
             heappush(self._coming, item.published_at)
-        else:
+        elif not (before.shown_at(item.updated_at) if before is not None else row < len(self._bundle.items)):
             self._came_at = max(self._came_at, item.updated_at)
 
     def _file(self, row: int, item: LiveItem) -> None:

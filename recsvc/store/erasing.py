@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from recsvc.eventlog.position import StreamId, partition_of
 from recsvc.store import keys
+from recsvc.store.errors import MergeCircle
 from recsvc.store.following import follow
 from recsvc.store.pipeline import ScriptPipeline
 from recsvc.store.scripts import load_script
@@ -45,8 +46,8 @@ class Erasing:
         into, _ = await self._into(user_id)
         if into and forget:
             # First the trace at the other user: once the keys are gone, nothing tells where that is.
-            root, _ = await follow(into.decode("utf-8"), self._into)
-            await self._pipeline.call(self._forget, (keys.merged_key(root),), (user_id,))
+            for root in await self._roots(into.decode("utf-8")):
+                await self._pipeline.call(self._forget, (keys.merged_key(root),), (user_id,))
         partition = partition_of(user_id)
         names = (
             keys.log_key(partition),
@@ -67,6 +68,12 @@ class Erasing:
             into.decode("utf-8") or None,
             frozenset(member.decode("utf-8") for member in merged),
         )
+
+    async def _roots(self, user_id: str) -> tuple[str, ...]:
+        try:
+            return ((await follow(user_id, self._into))[0],)
+        except MergeCircle as circle:
+            return circle.users
 
     async def _into(self, user_id: str) -> tuple[bytes, None]:
         return await self._pipeline.call(self._root, (keys.state_key(user_id),), ()), None

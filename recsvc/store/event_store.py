@@ -100,6 +100,5 @@ def _result(reply: bytes | list[bytes]) -> IngestResult:
     if isinstance(reply, bytes):
         return IngestResult([letter == _DUPLICATE for letter in reply])
     letters, into = reply
-    return IngestResult(
-        [True if letter == _DUPLICATE else None for letter in letters], into.decode("utf-8") or None, full=not into
-    )
+    duplicate = [True if letter == _DUPLICATE else None for letter in letters]
+    return IngestResult(duplicate, into.decode("utf-8") or None, full=not into and None in duplicate)

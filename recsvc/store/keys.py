@@ -25,6 +25,9 @@ ITEMS_KEY: Final = "{live}:items"
 ERASURES_KEY: Final = "{live}:erasures"
 """Hash digest → JSON of a tombstone. No TTL; one field for each user ever erased."""
 
+LAST_ERASURE_KEY: Final = "{live}:erased"
+"""String: `erased_at` of the latest tombstone, which the next one is above. No TTL; one number."""
+
 CHANGES_KEY: Final = "{live}:changes"
 """Stream of both; its entry `n-0` is the n-th change there ever was. No TTL; capped at about 100,000 entries."""
 
@@ -90,7 +93,8 @@ def filter_affixes(user_id: str) -> tuple[str, str]:
 def unwanted_key(user_id: str) -> str:
     """Hash of what the user does not want: `c:<creator>`, `t:<topic>` and `r:<reported item>` → Unix milliseconds.
 
-    Capped at 1,000 fields, of which creators and topics go first. 90 days from the last change; for good with a report.
+    Capped at 1,000 creators and topics and at 5,000 reports, of which the oldest go. 90 days from the last change; for
+    good with a report.
     """
     return f"{_TAGS[partition_of(user_id)]}:no:{user_id}"
 

@@ -13,8 +13,11 @@ from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
 
+from recsvc.eventlog import tombstones
+from recsvc.eventlog.tombstones import Tombstone
 from recsvc.store.connection import RedisConnection
-from recsvc.store.keys import CHANGES_KEY, ERASURES_KEY, ITEMS_KEY
+from recsvc.store.keys import CHANGES_KEY, ERASURES_KEY, ITEMS_KEY, LAST_ERASURE_KEY
+from recsvc.store.live_scripts import ERASE, PUT_ITEMS, PUT_TOMBSTONES
 
 MAX_ITEMS: Final = 1_000_000
 """Items with a record of their own, deleted ones included."""
@@ -27,58 +30,6 @@ ERASURE: Final = b"erasure"
 _SCAN: Final = 1_000
 _ANY: Final = b""
 _NONE: Final = b"-"
-
-_LAST: Final = """
-local function last_change(stream, floor)
-  local entry = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
-  local n = entry and tonumber(string.match(entry[1], '^%d+')) or 0
-  return math.max(n, tonumber(floor))
-end
-local function announce(stream, length, n, kind, value)
-  redis.call('XADD', stream, 'MAXLEN', '~', length, string.format('%.0f-0', n), 'k', kind, 'v', value)
-end
-"""
-
-_PUT_ITEMS: Final = (
-    _LAST
-    + """
--- KEYS: items, changes. ARGV: floor, most items, stream length, then for each item: id, value, what it must be now.
-local n = last_change(KEYS[2], ARGV[1])
-local results = {}
-for at = 4, #ARGV, 3 do
-  local id, value, expected = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local old = redis.call('HGET', KEYS[1], id)
-  if expected ~= '' and expected ~= (old or '-') then
-    results[#results + 1] = {'conflict', old or ''}
-  elseif not old and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[2]) then
-    results[#results + 1] = {'full', ''}
-  else
-    redis.call('HSET', KEYS[1], id, value)
-    n = n + 1
-    announce(KEYS[2], ARGV[3], n, 'item', value)
-    results[#results + 1] = {'done', old or ''}
-  end
-end
-return results
-"""
-)
-
-_PUT_TOMBSTONES: Final = (
-    _LAST
-    + """
--- KEYS: erasures, changes. ARGV: floor, stream length, then for each: digest, tombstone. The later one stays.
-local n = last_change(KEYS[2], ARGV[1])
-for at = 3, #ARGV, 2 do
-  local old = redis.call('HGET', KEYS[1], ARGV[at])
-  if not old or cjson.decode(old)['erased_at'] <= cjson.decode(ARGV[at + 1])['erased_at'] then
-    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
-    n = n + 1
-    announce(KEYS[2], ARGV[2], n, 'erasure', ARGV[at + 1])
-  end
-end
-return n
-"""
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +105,39 @@ class LiveStore:
             arguments += [put.item_id, put.value, expected]
 
         async def call(redis: Redis) -> Any:
-            return await redis.eval(_PUT_ITEMS, 2, ITEMS_KEY, CHANGES_KEY, *arguments)
+            return await redis.eval(PUT_ITEMS, 2, ITEMS_KEY, CHANGES_KEY, *arguments)
 
         return [PutResult(outcome.decode("ascii"), old or None) for outcome, old in await self._connection.run(call)]
 
-    async def put_tombstones(self, tombstones: Sequence[tuple[str, str]], *, floor: int = 0) -> None:
-        """Writes (digest, JSON with `erased_at`) pairs; of two of one user the later one stays."""
-        arguments = [text for pair in tombstones for text in pair]
+    async def put_tombstones(self, known: Sequence[tuple[str, str]], *, floor: int = 0) -> None:
+        """Writes (digest, JSON with `erased_at`) pairs as they are; of two of one user the later one stays."""
+        arguments = [text for pair in known for text in pair]
 
         async def call(redis: Redis) -> Any:
-            return await redis.eval(_PUT_TOMBSTONES, 2, ERASURES_KEY, CHANGES_KEY, floor, self._max_changes, *arguments)
+            return await redis.eval(
+                PUT_TOMBSTONES,
+                3,
+                ERASURES_KEY,
+                CHANGES_KEY,
+                LAST_ERASURE_KEY,
+                floor,
+                self._max_changes,
+                *arguments,
+            )
 
         await self._connection.run(call)
+
+    async def erase(self, tombstone: Tombstone) -> Tombstone:
+        """Writes the tombstone of a user erased now, and returns it as it was written: where Redis' clock was set back,
+        `erased_at` is above that of every erasure before, so that no model is taken for one that heeds this. Written
+        again, it stays what it is."""
+        times = (str(tombstone.until), f"{tombstone.erased_at:.6f}")
+
+        async def call(redis: Redis) -> Any:
+            names = (ERASURES_KEY, CHANGES_KEY, LAST_ERASURE_KEY)
+            return await redis.eval(ERASE, 3, *names, self._max_changes, tombstone.digest, *times)
+
+        return tombstones.from_json(await self._connection.run(call))
 
     async def item(self, item_id: str) -> bytes | None:
         """The item's JSON, or None."""
@@ -189,7 +161,8 @@ class LiveStore:
         """At most `limit` changes that follow `after`, in order. Raises PositionGone when some of them are missing."""
 
         async def call(redis: Redis) -> Any:
-            pipeline = redis.pipeline(transaction=True)
+            # Without MULTI, which a Redis whose memory is full refuses.
+            pipeline = redis.pipeline(transaction=False)
             pipeline.xrange(CHANGES_KEY, min=f"{max(after.version, 1)}-0", count=limit + 1)
             pipeline.xlen(CHANGES_KEY)
             return await pipeline.execute()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from recsvc.eventlog.position import StreamId, partition_of
 from recsvc.store import keys
+from recsvc.store.errors import MergeCircle, StoreUnavailable
 from recsvc.store.following import follow
 from recsvc.store.pipeline import ScriptPipeline
 from recsvc.store.scripts import load_script
@@ -49,6 +50,7 @@ class Merging:
         self._seal = load_script("seal")
         self._apply = load_script("apply")
         self._finish = load_script("finish")
+        self._untie = load_script("untie")
 
     async def root_of(self, user_id: str) -> str:
         """Who the user is now, merges followed."""
@@ -59,14 +61,24 @@ class Merging:
         root, _ = await follow(user_id, ask)
         return root
 
-    async def seal(self, user_id: str, into: str, payload: bytes) -> Sealed:
+    async def untie(self, circle: MergeCircle) -> None:
+        """Makes the least of these users, by its id, the one that the others lead to; for who holds the merge lock."""
+        least = min(circle.users)
+        into = circle.users[(circle.users.index(least) + 1) % len(circle.users)]
+        await self._pipeline.call(self._untie, (keys.state_key(least),), (into,))
+
+    async def seal(self, user_id: str, into: str, payload: bytes, until_ms: int = 0) -> Sealed:
         """From here on the user's events are refused with the name of `into`; `payload`, the entry that tells the log,
         is added to the user's stream, once. A user that was merged already stays where it went (see `Sealed.into`).
-        Raises ValueError when both are the same."""
+        Raises ValueError when both are the same, and `StoreUnavailable` for a user not merged yet where Redis' clock
+        has come to `until_ms` (0: never): the caller may hold the merge lock no more."""
         if user_id == into:
             raise ValueError(f"{user_id!r} cannot be merged into itself")
         names = (*keys.of_events(user_id)[0], keys.merged_key(user_id))
-        target, at, records, unwanted, dropped, merged = await self._pipeline.call(self._seal, names, (into, payload))
+        reply = await self._pipeline.call(self._seal, names, (into, payload, until_ms))
+        if reply is None:
+            raise StoreUnavailable("a merge of users took too long; send it again")
+        target, at, records, unwanted, dropped, merged = reply
         return Sealed(
             user_id,
             target.decode("utf-8"),

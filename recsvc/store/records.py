@@ -1,9 +1,10 @@
 """The bytes of a recent event.
 
-Layout, big-endian: type code and flags u8, milliseconds u48 and sequence u16 of the stream id, the time (see below),
-the partition of that stream u8 where it is not the user's own, the value f32 where there is one, the item id in UTF-8.
-The time is u8 seconds before the stream id's, or u32 Unix seconds. Fifty events with ids of 24 characters and values
-so just fit a block of 2,048 bytes. The scripts write and move these records, Python reads them.
+Layout, big-endian: type code and flags u8, milliseconds u48 and sequence u16 of the stream id (65,535 for a higher
+one), the time (see below), the partition of that stream u8 where it is not the user's own, the value f32 where there
+is one, the item id in UTF-8. The time is u8 seconds before the stream id's, or u32 Unix seconds. Fifty events with ids
+of 24 characters and values so just fit a block of 2,048 bytes. The scripts write and move these records, Python reads
+them.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def pack(event: RecentEvent, code: int, own_partition: int) -> bytes:
     milliseconds, sequence = event.id
     return b"".join(
         (
-            _HEADER.pack(code | flags, milliseconds >> 32, milliseconds & _LATEST, sequence),
+            _HEADER.pack(code | flags, milliseconds >> 32, milliseconds & _LATEST, min(sequence, 0xFFFF)),
             time,
             bytes((event.partition,)) if foreign else b"",
             b"" if event.value is None else _VALUE.pack(event.value),

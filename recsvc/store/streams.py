@@ -31,8 +31,8 @@ if type(added) == 'string' then redis.call('XDEL', KEYS[1], ARGV[1]) end
 return 1
 """
 
-Entry = tuple[StreamId, bytes | None]
-"""The id of an entry and its payload; None when it has none."""
+Entry = tuple[StreamId, bytes | dict[bytes, bytes]]
+"""The id of an entry and its payload; all of its fields when it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +123,5 @@ def _entry(entry_id: bytes, fields: list[bytes]) -> Entry:
     at = StreamId(int(milliseconds), int(sequence))
     if len(fields) == 2 and fields[0] == PAYLOAD_FIELD:
         return at, fields[1]
-    return at, dict(zip(fields[::2], fields[1::2], strict=True)).get(PAYLOAD_FIELD)
+    named = dict(zip(fields[::2], fields[1::2], strict=True))
+    return at, named.get(PAYLOAD_FIELD, named)

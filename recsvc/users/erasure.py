@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from recsvc.bundle.errors import BundleError
 from recsvc.bundle.reader import read_user_ids
 from recsvc.bundle.registry import Registry
 from recsvc.catalog.feed import LiveFeed
-from recsvc.eventlog.tombstones import Tombstone, digest_of, to_json
+from recsvc.eventlog.tombstones import Tombstone, digest_of
 from recsvc.store.erasing import Erased, Erasing
 
 logger = logging.getLogger(__name__)
@@ -80,9 +80,8 @@ class UserErasure:
         while left:
             one = left.pop()
             result = await self._erasing.erase(one, forget=one == user_id)
-            tombstone = Tombstone(digest_of(one), result.until, result.erased_at)
-            await self._feed.store.put_tombstones([(tombstone.digest, to_json(tombstone))])
-            erased[one] = result
+            tombstone = await self._feed.store.erase(Tombstone(digest_of(one), result.until, result.erased_at))
+            erased[one] = replace(result, erased_at=tombstone.erased_at)
             # Some may have been merged meanwhile.
             left += [other for other in result.merged if other not in erased and other not in left]
         return erased
@@ -111,8 +110,9 @@ class UserErasure:
         others = [one for one in erased if one != user_id]
         keys = sum(one.keys for one in erased.values())
         gone = [
-            f"recent events, what was reported or not wanted, the profile and cached lists: {keys} keys of the store",
-            "events of the user that the log could not take and that were put aside",
+            "recent events, what was reported or not wanted, the profile and cached lists: "
+            f"{keys} {'key' if keys == 1 else 'keys'} of the store",
+            "events of the user that the log could not take and that were put aside, if there were any",
             "the user's part in every answer: every process leaves the user out of every model, old ones too, "
             "within a second",
         ]

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from recsvc.eventlog.event import MERGE, LogEvent, encode
+from recsvc.store.errors import MergeCircle
 from recsvc.store.following import MAX_MERGES
-from recsvc.store.merge_lock import MergeLock
+from recsvc.store.merge_lock import Holding, MergeLock
 from recsvc.store.merging import Merging
 from recsvc.store.profiles import Profiles
 from recsvc.users.errors import MergeIntoItself, MergeRefused, UserBusy
@@ -52,12 +53,12 @@ class UserMerge:
         """
         if source == into:
             raise MergeIntoItself(f"{source!r} cannot be merged into itself")
-        async with self._lock.held():
-            return await self._merge(source, into)
+        async with self._lock.held() as held:
+            return await self._merge(source, into, held)
 
-    async def _merge(self, source: str, into: str) -> Merged:
-        account = await self._merging.root_of(into)
-        now_is = await self._merging.root_of(source)
+    async def _merge(self, source: str, into: str, held: Holding) -> Merged:
+        account = await self._root_of(into)
+        now_is = await self._root_of(source)
         if account == source:
             raise MergeRefused(f"{into!r} was merged into {source!r} before; a user cannot be merged back")
         if now_is not in (source, account):
@@ -67,8 +68,9 @@ class UserMerge:
                 raise MergeRefused(
                     f"users were merged into {source!r} over {MAX_MERGES} merges in a row; no more are followed"
                 )
-            await self._hand_over_profile(source, account)
-        sealed = await self._merging.seal(source, account, self._entry(source, account))
+            await self._hand_over_profile(source, account, held)
+        held.check()
+        sealed = await self._merging.seal(source, account, self._entry(source, account), held.until_ms)
         target = sealed.into
         for _ in range(1 + MAX_MERGES):
             applied = await self._merging.apply(target, sealed)
@@ -78,10 +80,20 @@ class UserMerge:
             target = applied.moved_to
         raise UserBusy(f"{into!r} was merged into others again and again; send the merge again")
 
-    async def _hand_over_profile(self, source: str, account: str) -> None:
+    async def _root_of(self, user_id: str) -> str:
+        try:
+            return await self._merging.root_of(user_id)
+        except MergeCircle as circle:
+            # Where the nodes of a cluster disagree on the time, or from a release that let it happen.
+            await self._merging.untie(circle)
+            return await self._merging.root_of(user_id)
+
+    async def _hand_over_profile(self, source: str, account: str, held: Holding) -> None:
         profile = await self._profiles.get(source)
         if profile is not None:
+            held.check()
             await self._profiles.compare_and_put(account, None, profile)
+            held.check()  # one who woke late would delete the profile of somebody else's account
             await self._profiles.delete(source)
 
     def _entry(self, source: str, account: str) -> bytes:

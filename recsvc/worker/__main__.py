@@ -73,7 +73,12 @@ async def _work(settings: Settings) -> None:
     connection = _connection(settings)
     try:
         worker = EventWorker(
-            connection, settings.state_dir, settings.models_dir, _worker_id(), settings.log_flush_seconds
+            connection,
+            settings.state_dir,
+            settings.models_dir,
+            _worker_id(),
+            settings.log_flush_seconds,
+            settings.max_unwritten_events,
         )
         await worker.run(stop)
     finally:
@@ -84,6 +89,8 @@ async def _compact(settings: Settings) -> None:
     connection = _connection(settings)
     try:
         tombstones = await ErasureFeed(connection, settings.state_dir).look()
+    except ValueError as exc:
+        raise WorkerRefused(str(exc)) from exc
     finally:
         await connection.aclose()
     done = await asyncio.to_thread(compact_everything, settings.state_dir / DIRECTORY_NAME, tombstones)

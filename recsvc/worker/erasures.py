@@ -24,8 +24,8 @@ class ErasureFeed:
         self._state_dir = state_dir
         self._position: Position | None = None
         self.tombstones = Tombstones()
-        self.newest = 0.0
-        """The time of the latest erasure, by Redis' clock."""
+        self.taken = 0
+        """How many tombstones have come, some more than once. Their times would not do: a clock may be set back."""
 
     async def look(self) -> Tombstones:
         """The tombstones as they are now. Raises `StoreUnavailable`, or ValueError for a damaged file."""
@@ -61,4 +61,4 @@ class ErasureFeed:
 
     def _take(self, tombstone: Tombstone) -> None:
         self.tombstones.add(tombstone)
-        self.newest = max(self.newest, tombstone.erased_at)
+        self.taken += 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from recsvc.bundle.errors import BundleError
 from recsvc.bundle.registry import Registry
-from recsvc.eventlog.compact import GRACE_SECONDS, Compacted, compact
+from recsvc.eventlog.compact import Compacted, compact, sweep
 from recsvc.eventlog.files import PartitionLog
 from recsvc.eventlog.manifest import LogDamaged
 from recsvc.eventlog.tombstones import Tombstones
@@ -29,7 +29,8 @@ ERASURE_SECONDS: Final = 600.0
 _STEP_SECONDS: Final = 1.0
 _FILES_TO_LOOK: Final = 8
 _HOUR_SECONDS: Final = 3600.0
-_ROUND_SECONDS: Final = GRACE_SECONDS + 60.0
+_ROUND_SECONDS: Final = 1800.0
+_SWEEP_SECONDS: Final = 300.0
 
 
 class Housekeeping:
@@ -45,7 +46,9 @@ class Housekeeping:
         self._written: dict[int, int] = {}
         self._pending: list[int] = []
         self._next_round_at = time.monotonic() + _STEP_SECONDS
-        self._erased_at = 0.0
+        self._sweeping: list[int] = []
+        self._next_sweep_at = 0.0
+        self._taken = 0
         self._next_erasing_at = 0.0
         self._next_hour_at = 0.0
 
@@ -67,27 +70,33 @@ class Housekeeping:
         now = time.monotonic()
         if not self._leases.held:
             return
-        self._plan(erasures.newest, now)
+        self._plan(erasures.taken, now)
         grown = [partition for partition, files in self._written.items() if files >= _FILES_TO_LOOK]
+        while self._sweeping:
+            await self._tidy(self._sweeping.pop(), lambda log: sweep(log, time.time()))
         if self._pending or grown:
             tombstones = Tombstones(erasures.tombstones)  # a copy: the worker goes on adding to its own
             while self._pending:
-                await self._compact(self._pending.pop(), tombstones, erase=True)
+                await self._tidy(self._pending.pop(), lambda log: compact(log, tombstones, time.time()))
             for partition in grown:
                 self._written.pop(partition, None)
-                await self._compact(partition, tombstones, erase=False)
+                await self._tidy(partition, lambda log: compact(log, tombstones, time.time(), erase=False))
         if self._leases.leads:
             await self._for_all(erasures, now)
 
-    def _plan(self, erased_at: float, now: float) -> None:
-        """A round over every partition: twice an hour, which also removes what the one before replaced, and some
-        minutes after an erasure at the latest. So erased rows are off the disk within the hour."""
-        erased = erased_at > self._erased_at and now >= self._next_erasing_at
+    def _plan(self, taken: int, now: float) -> None:
+        """A round over every partition: twice an hour, and ten minutes after an erasure at the latest. What is replaced
+        goes within minutes of the end of its grace, whoever replaced it. So erased rows are off the disk within the
+        hour."""
+        erased = taken > self._taken and now >= self._next_erasing_at
         if erased or now >= self._next_round_at:
-            self._erased_at = erased_at
+            self._taken = taken
             self._next_erasing_at = now + ERASURE_SECONDS
             self._next_round_at = now + _ROUND_SECONDS
             self._pending = sorted(self._leases.held, reverse=True)
+        if now >= self._next_sweep_at:
+            self._next_sweep_at = now + _SWEEP_SECONDS
+            self._sweeping = sorted(self._leases.held, reverse=True)
 
     async def _for_all(self, erasures: ErasureFeed, now: float) -> None:
         """What one worker does for all."""
@@ -98,15 +107,11 @@ class Housekeeping:
                 logger.info("removed models that held erased users: %s", ", ".join(gone))
         await self._redis_file.look(erasures.tombstones)
 
-    async def _compact(self, partition: int, tombstones: Tombstones, *, erase: bool) -> None:
+    async def _tidy(self, partition: int, work: Callable[[PartitionLog], Compacted | None]) -> None:
         if partition not in self._leases.held:
             return
         began = time.monotonic()
-        done = await asyncio.to_thread(_compact_one, self._root, partition, tombstones, erase)
+        done = await asyncio.to_thread(work, PartitionLog(self._root, partition))
         if done is not None and done.segments:
             logger.debug("partition %d: %s", partition, done)
         await asyncio.sleep(time.monotonic() - began)  # half of the time is for writing
-
-
-def _compact_one(root: Path, partition: int, tombstones: Tombstones, erase: bool) -> Compacted | None:
-    return compact(PartitionLog(root, partition), tombstones, time.time(), erase=erase)

@@ -54,14 +54,14 @@ def _identity(root: Path) -> str:
     if not file.exists():
         root.mkdir(parents=True, exist_ok=True)
         aside = root / f".{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-        with aside.open("w", encoding="ascii") as writing:
-            writing.write(secrets.token_hex(8) + "\n")
-            writing.flush()
-            os.fsync(writing.fileno())
         try:
+            with aside.open("w", encoding="ascii") as writing:
+                writing.write(secrets.token_hex(8) + "\n")
+                writing.flush()
+                os.fsync(writing.fileno())
             with suppress(FileExistsError):
                 os.link(aside, file)
         finally:
-            aside.unlink()
+            aside.unlink(missing_ok=True)
         flush_directory(root)
     return file.read_text("ascii").strip()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from recsvc.eventlog.position import PARTITIONS
 from recsvc.eventlog.reader import DIRECTORY_NAME
 from recsvc.eventlog.tombstones import Tombstones
 from recsvc.store import streams
@@ -34,12 +35,21 @@ class EventWorker:
     """Writes the streams of its partitions to the log in `state_dir`/events until it is told to stop."""
 
     def __init__(
-        self, connection: RedisConnection, state_dir: Path, models_dir: Path, worker_id: str, flush_seconds: float
+        self,
+        connection: RedisConnection,
+        state_dir: Path,
+        models_dir: Path,
+        worker_id: str,
+        flush_seconds: float,
+        max_unwritten_events: int,
     ) -> None:
+        """`max_unwritten_events`: of all partitions, from where on the service refuses events."""
         self._connection = connection
         self._root = state_dir / DIRECTORY_NAME
         self._is_ours = False
         self._flush_seconds = flush_seconds
+        # Long before a partition is full: a single busy user has but one.
+        self._due_events = max(1, min(BATCH_EVENTS, max_unwritten_events // PARTITIONS // 4))
         self._poll_seconds = min(_LONGEST_POLL_SECONDS, flush_seconds / 4)
         self._leases = Leases(connection, worker_id)
         self._erasures = ErasureFeed(connection, state_dir)
@@ -85,7 +95,7 @@ class EventWorker:
         due = self._due(lengths)
         for group in _groups(due):
             await self._flush(group, tombstones)
-        return any(length >= BATCH_EVENTS for length in due.values())
+        return any(length >= self._due_events for length in due.values())
 
     def _due(self, lengths: Mapping[int, int]) -> dict[int, int]:
         """Of the partitions with their numbers of entries, those whose time has come."""
@@ -97,7 +107,7 @@ class EventWorker:
         return {
             partition: length
             for partition, length in waiting.items()
-            if (length >= BATCH_EVENTS or now - self._waiting_since[partition] >= patience)
+            if (length >= self._due_events or now - self._waiting_since[partition] >= patience)
             and now >= self._not_before.get(partition, 0.0)
         }
 

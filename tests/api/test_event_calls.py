@@ -166,6 +166,7 @@ class TestKeys:
             ({"key": "unknown-0123456789"}, 401),
             ({"key": 7}, 401),
             ({"key": None}, 401),
+            ({"key": "unknown-\ud800-\udcff-0123456789"}, 401),
             ({"key": READER}, 403),
             ({"key": SENDER}, 202),
         ],

@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.redis_process import RedisProcess
 from tests.running import RunningService, wait_until
 
 READER = "reader-key-0123456789"
 ADMIN = "admin-key-0123456789"
+READING = ["/v1/users/u/recommendations", "/v1/users/u/similar", "/v1/items/v001/similar", "/v1/lists/popular"]
 
 
 @pytest.fixture
@@ -40,11 +42,58 @@ def test_ready_without_redis_but_degraded(service: RunningService, redis_server:
     wait_until(lambda: service.get("/readyz")["checks"]["redis"]["status"] == "ok")
 
 
+def test_what_was_erased_or_hidden_must_be_known_before_anything_is_answered(
+    tmp_path: Path, redis_server: RedisProcess
+) -> None:
+    running = RunningService(tmp_path, redis_server.url)
+    running.publish()
+    redis_server.kill()
+    with running:
+        ready = running.client.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["live_data"]["status"] == "failed"
+        batch = {"requests": [{"user_id": "u001"}]}
+        session = {"events": [{"type": "like", "item_id": "v001"}]}
+        for answer in (
+            *(running.client.get(path) for path in READING),
+            running.client.get("/v1/items/v001"),
+            running.client.post("/v1/recommendations:batch", json=batch),
+            running.client.post("/v1/sessions/recommendations", json=session),
+        ):
+            assert answer.status_code == 503, answer.url
+            assert answer.json()["type"] == "urn:recsvc:problem:not-ready"
+            assert int(answer.headers["Retry-After"]) > 0
+        assert running.get("/v1/models")["example_users"] == []
+        redis_server.start()
+        wait_until(lambda: running.client.get("/readyz").status_code == 200)
+        assert running.recommend("u001")["items"]
+    redis_server.kill()
+    with running:
+        assert running.get("/readyz")["checks"]["live_data"]["status"] == "degraded"
+        assert running.recommend("u001")["degraded"] == ["cache"]
+
+
+@pytest.mark.parametrize("why", ["full", "replica"])
+def test_a_redis_that_takes_no_writes_is_degraded(service: RunningService, redis_url: str, why: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        try:
+            if why == "full":
+                client.config_set("maxmemory", "1mb")
+            else:
+                client.replicaof("127.0.0.1", 1)
+            check = service.get("/readyz")["checks"]["redis"]
+        finally:
+            client.config_set("maxmemory", 0)
+            client.replicaof("NO", "ONE")
+    assert check["status"] == "degraded"
+    assert why in check["detail"]
+    assert service.get("/readyz")["checks"]["redis"]["status"] == "ok"
+
+
 def test_scopes_guard_every_resource(guarded: RunningService) -> None:
-    reading = ["/v1/users/u/recommendations", "/v1/users/u/similar", "/v1/items/v001/similar", "/v1/lists/popular"]
     with guarded:
         client = guarded.client
-        for path in [*reading, "/v1/models", "/metrics"]:
+        for path in [*READING, "/v1/models", "/metrics"]:
             assert client.get(path).status_code == 401, path
             assert client.get(path, headers=bearer(READER)).status_code == 200, path
         for path in ["/v1/recommendations:batch", "/v1/sessions/recommendations"]:

@@ -90,6 +90,7 @@ class TestPut:
             ({"published_at": 1790000000}, "#/published_at", "RFC 3339"),
             ({"published_at": "2026-11-22"}, "#/published_at", "RFC 3339"),
             ({"expires_at": "9999-12-31T23:59:59-01:00"}, "#/expires_at", "9999"),
+            ({"expires_at": "9999-12-31T23:59:59.9999999Z"}, "#/expires_at", "9999"),
             ({"hidden": "yes"}, "#/hidden", "boolean"),
             ({"quality": 1.5}, "#/quality", "1"),
             ({"quality": True}, "#/quality", "number"),
@@ -99,7 +100,7 @@ class TestPut:
             ({"attributes": {"a": ["list"]}}, "#/attributes/a", "neither a string"),
             ({"attributes": {"a": None}}, "#/attributes/a", "neither a string"),
             ({"attributes": {"a": 10**400}}, "#/attributes/a", "out of range"),
-            ({"colour": "red"}, "#/colour", "not permitted"),
+            ({"colour": "red"}, "#/colour", "not a known field"),
             ({"item_id": "other"}, "#/item_id", "the address is of 'x'"),
         ],
     )
@@ -237,10 +238,20 @@ class TestBatch:
         results = answer["results"]
         assert results[0] == {"item_id": "b1", "status": "created"}
         assert results[1] == {"item_id": "v001", "status": "replaced"}
-        assert results[2]["problem"]["errors"][0]["pointer"] == "#/items/2/item_id"
-        assert results[3]["problem"]["status"] == 422
+        assert results[2]["problem"]["errors"] == [{"pointer": "#/items/2/item_id", "detail": "is required"}]
+        assert results[3]["problem"]["errors"] == [{"pointer": "#/items/3", "detail": "is not a JSON object"}]
+        assert [(result["item_id"], result["status"]) for result in results[2:4]] == [(None, "rejected")] * 2
         assert results[4] == {"item_id": "b1", "status": "replaced"}
         assert service.get("/v1/items/b1")["title"] is None
+
+    def test_a_rejected_one_says_which_it_was(self, service: RunningService) -> None:
+        items = [{"item_id": "b2", "quality": 2}, {"item_id": "b3", "title": 3}, {"item_id": ""}, {"item_id": "\ud800"}]
+        body = json.dumps({"items": items}).encode("ascii")
+        answer = service.client.post("/v1/items:batch", content=body, headers={"Content-Type": "application/json"})
+        results = answer.json()["results"]
+        assert [result["item_id"] for result in results] == ["b2", "b3", None, None]
+        assert {result["status"] for result in results} == {"rejected"}
+        assert results[1]["problem"]["detail"] == "#/items/1/title: is not a string"
 
     def test_a_thousand_are_put_and_more_are_refused(self, service: RunningService) -> None:
         thousand = [{"item_id": f"m{i}", "categories": ["sport"]} for i in range(1000)]
@@ -383,6 +394,6 @@ def test_beyond_a_million_items_new_ones_are_refused_and_known_ones_still_change
     assert service.client.patch("/v1/items/v001", json={}).status_code == 507
     assert service.client.delete("/v1/items/v001").status_code == 507
     batch = service.post("/v1/items:batch", {"items": [{"item_id": "new"}, {"item_id": "known"}]})["results"]
-    assert batch[0]["problem"]["status"] == 507
+    assert (batch[0]["item_id"], batch[0]["status"], batch[0]["problem"]["status"]) == ("new", "rejected", 507)
     assert batch[1]["status"] == "replaced"
     assert service.client.patch("/v1/items/known", json={"hidden": True}).status_code == 200

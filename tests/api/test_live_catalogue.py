@@ -83,10 +83,9 @@ class TestHidden:
         "how",
         [
             {"hidden": True},
-            {"published_at": "2090-01-01T00:00:00Z"},
+            {"published_at": "2090-01-01T00:00:00Z"},  # not published yet
             {"expires_at": "2026-11-01T00:00:00Z"},
         ],
-        ids=["hidden", "not published yet", "expired"],
     )
     def test_an_item_is_gone_from_every_list_and_from_cached_ones(
         self, service: RunningService, user: str, how: dict[str, Any]
@@ -112,6 +111,16 @@ class TestHidden:
         change(service, shown[4], hidden=True)
         assert ids(service.recommend("u003", limit=19)) == shown[:4] + shown[5:]
         assert service.metric("recsvc_compute_seconds_count") == computed
+
+    def test_reasons_do_not_name_it(self, service: RunningService, user: str) -> None:
+        like(service, user, "v010", "v011")
+        change(service, "v010", title="A secret", hidden=True)
+        for answer in (service.recommend(user, fields="title"), session(service, "v010", "v011", fields=["title"])):
+            reasons = [item["reason"] for item in answer["items"]]
+            assert {tuple(reason["items"]) for reason in reasons} in ({("v011",)}, {("v011",), ()})
+        service.client.delete("/v1/items/v011")
+        reasons = [item["reason"] for item in service.recommend(user)["items"]]
+        assert all(reason == {"type": "because_of", "items": []} for reason in reasons)
 
     def test_newcomers_lose_it_too(self, service: RunningService, user: str) -> None:
         gone = ids(service.recommend(user))[0]

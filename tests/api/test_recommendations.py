@@ -123,7 +123,7 @@ class TestUnknownUser:
             assert list(client.scan_iter("*stranger*")) == []
         assert service.metric(COMPUTATIONS) == 1
 
-    @pytest.mark.parametrize("user", ["a/b", "50%", "ünï çødé", "?#&=", "a/recommendations", "x/../y", "+"])
+    @pytest.mark.parametrize("user", ["a/b", "50%", "ünï çødé", "?#&=", "a/recommendations", "x/../y", "+", "\ufffd"])
     def test_any_printable_id_works_in_the_path(self, service: RunningService, user: str) -> None:
         answer = service.client.get(f"/v1/users/{quote(user, safe='')}/recommendations?limit=1")
         assert answer.status_code == 200
@@ -283,7 +283,7 @@ class TestBadParameters:
         assert answer.headers["content-type"] == "application/problem+json"
         assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
-    @pytest.mark.parametrize("user", ["", "%00", "%7f", "%C2%85", "x" * 129])
+    @pytest.mark.parametrize("user", ["", "%00", "%7f", "%C2%85", "x" * 129, "%FF", "%ED%A0%80"])
     def test_bad_user_id_is_a_422_problem_with_a_pointer(self, service: RunningService, user: str) -> None:
         answer = service.client.get(f"/v1/users/{user}/recommendations")
         assert answer.status_code == 422

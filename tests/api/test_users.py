@@ -172,12 +172,17 @@ class TestPatch:
 
 class TestBatch:
     def test_one_result_each_in_order(self, service: RunningService, user: str) -> None:
+        wrong = f"{user}-wrong"
         users = [{"user_id": user, "interests": ["music"]}, {"interests": []}, None, {"user_id": user}]
+        users.append({"user_id": wrong, "intrests": []})
         results = service.post("/v1/users:batch", {"users": users})["results"]
         assert results[0] == {"user_id": user, "status": "created"}
         assert results[1]["problem"]["errors"][0]["pointer"] == "#/users/1/user_id"
         assert results[2]["problem"]["status"] == 422
+        assert [(result["user_id"], result["status"]) for result in results[1:3]] == [(None, "rejected")] * 2
         assert results[3] == {"user_id": user, "status": "replaced"}
+        assert (results[4]["user_id"], results[4]["status"]) == (wrong, "rejected")
+        assert results[4]["problem"]["detail"] == "#/users/4/intrests: is not a known field; it may be misspelt"
         assert service.get(f"/v1/users/{user}")["interests"] == []
 
     def test_a_thousand_are_put_and_more_are_refused(self, service: RunningService, user: str) -> None:

@@ -68,13 +68,60 @@ def test_where_the_log_and_the_erasures_stood_is_read_back(tmp_path: Path) -> No
     assert manifest.erasures_applied_at == 7.5
 
 
-@pytest.mark.parametrize("shape", [(3, 8), (12, 5), (12,)])
-def test_a_content_map_of_another_shape_than_the_factors_is_refused(bundle_path: Path, shape: tuple[int, ...]) -> None:
-    file = bundle_path / "content_weights.npy"
-    np.save(file, np.zeros(shape, dtype=np.float32))
+def _replace(bundle_path: Path, name: str, array: np.ndarray) -> None:
+    """Replaces an array, with the checksum that belongs to it."""
+    file = bundle_path / f"{name}.npy"
+    np.save(file, array)
     manifest = json.loads((bundle_path / "manifest.json").read_text())
     manifest["files"][file.name] = {"sha256": sha256_of(file), "bytes": file.stat().st_size}
     _write_manifest(bundle_path, manifest)
+
+
+@pytest.mark.parametrize(
+    ("key", "position"), [("zz", "1-1"), ("256", "1-1"), ("42", "1-1"), ("0042", "1-1"), ("042", "1"), ("042", "a-1")]
+)
+def test_where_the_log_stood_is_a_partition_and_a_stream_id(bundle_path: Path, key: str, position: str) -> None:
+    manifest = json.loads((bundle_path / "manifest.json").read_text())
+    _write_manifest(bundle_path, manifest | {"log_ends": {key: position}})
+    with pytest.raises(BundleCorrupt, match=r"manifest\.json: log_ends"):
+        open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["content_weights", "content_bias"])
+def test_a_content_map_that_is_not_finite_is_refused(bundle_path: Path, name: str, value: float) -> None:
+    array = np.load(bundle_path / f"{name}.npy")
+    array.flat[-1] = value
+    _replace(bundle_path, name, array)
+    with pytest.raises(BundleCorrupt, match=rf"{name}\.npy: holds a value that is not finite"):
+        open_bundle(bundle_path, None)
+
+
+def test_names_of_features_that_overlap_or_reach_too_far_are_refused(bundle_path: Path) -> None:
+    offsets = np.load(bundle_path / "content_features.offsets.npy")
+    for wrong, said in (
+        (np.concatenate([offsets[:1], offsets[1:-1][::-1], offsets[-1:]]), "is not ascending"),
+        (offsets[::-1].copy(), "does not begin with 0"),
+        (np.concatenate([offsets[:-1], offsets[-1:] + 10**6]), r"does not fit content_features\.data\.npy"),
+    ):
+        _replace(bundle_path, "content_features.offsets", wrong)
+        with pytest.raises(BundleCorrupt, match=rf"content_features\.offsets\.npy: {said}"):
+            open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("name", [name for name in ARRAYS | CONTENT_ARRAYS if name.endswith((".offsets", ".indptr"))])
+@pytest.mark.parametrize("shape", [(), (0,), (2, 2)])
+def test_places_that_are_no_list_are_refused_by_the_files_name(
+    bundle_path: Path, name: str, shape: tuple[int, ...]
+) -> None:
+    _replace(bundle_path, name, np.zeros(shape, dtype=np.int64))
+    with pytest.raises(BundleCorrupt, match=rf"{name}\.npy"):
+        open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("shape", [(3, 8), (12, 5), (12,)])
+def test_a_content_map_of_another_shape_than_the_factors_is_refused(bundle_path: Path, shape: tuple[int, ...]) -> None:
+    _replace(bundle_path, "content_weights", np.zeros(shape, dtype=np.float32))
     with pytest.raises(BundleCorrupt, match=r"content_weights\.npy: has shape"):
         open_bundle(bundle_path, None)
 
@@ -164,11 +211,7 @@ def test_a_pickle_in_the_place_of_an_array_is_not_loaded(bundle_path: Path) -> N
 
 
 def test_arrays_that_do_not_fit_together_are_refused(bundle_path: Path) -> None:
-    file = bundle_path / "gram.npy"
-    np.save(file, np.eye(3))
-    manifest = json.loads((bundle_path / "manifest.json").read_text())
-    manifest["files"]["gram.npy"] = {"sha256": sha256_of(file), "bytes": file.stat().st_size}
-    _write_manifest(bundle_path, manifest)
+    _replace(bundle_path, "gram", np.eye(3))
     with pytest.raises(BundleCorrupt, match=r"gram\.npy: has shape"):
         open_bundle(bundle_path, None)
 

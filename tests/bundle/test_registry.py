@@ -141,6 +141,14 @@ def test_versions_that_know_a_long_erased_user_are_removed_but_never_the_champio
     assert not [path for path in trained.models_dir.iterdir() if path.name.endswith(".removing")]
 
 
+def test_nothing_expires_while_it_cannot_be_told_which_is_the_champion(trained: Registry) -> None:
+    trained.promote(V1)
+    (trained.models_dir / "CHAMPION").write_text("junk\n")
+    with pytest.raises(BundleCorrupt, match="CHAMPION"):
+        trained.expire(_erased("u003", 31), NOW)
+    assert trained.versions() == [V3, V2, V1]
+
+
 @pytest.mark.parametrize(("user", "days"), [("u003", 29), ("stranger", 31)])
 def test_neither_a_recent_erasure_nor_that_of_somebody_unknown_removes_a_version(
     trained: Registry, user: str, days: float

@@ -6,12 +6,13 @@ import fcntl
 import json
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsvc.catalog.item_json import from_json, to_json
 from recsvc.catalog.live import LiveItem
-from recsvc.catalog.snapshot import Saved, read_saved, read_snapshot, save_erasures, save_items
+from recsvc.catalog.snapshot import Saved, read_erasures, read_saved, read_snapshot, save_erasures, save_items
 from recsvc.eventlog.tombstones import Tombstones, read_tombstones
 from recsvc.store.live_store import Position
 from tests.catalog.feeding import tombstone_of
@@ -63,7 +64,6 @@ class TestItems:
     def test_thousands_are_written_whole(self, tmp_path: Path) -> None:
         items = [LiveItem(f"v{n}", hidden=n % 2 == 0) for n in range(2345)]
         save_items(tmp_path, items, Position(1, "one"))
-        save_erasures(tmp_path, Tombstones())
         snapshot = read_snapshot(tmp_path)
         assert snapshot is not None
         assert snapshot.items == items
@@ -96,3 +96,19 @@ class TestErasures:
         before = (tmp_path / "live" / "erasures.jsonl").stat()
         save_erasures(tmp_path, Tombstones([tombstone_of("u1")]))
         assert (tmp_path / "live" / "erasures.jsonl").stat().st_ino == before.st_ino
+
+    def test_a_damaged_line_takes_no_other_with_it_and_is_kept_aside(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        save_erasures(tmp_path, Tombstones([tombstone_of("u1"), tombstone_of("u2")]))
+        file = tmp_path / "live" / "erasures.jsonl"
+        damaged = file.read_bytes().replace(b"\n", b'\n{"digest": \xff\n', 1)
+        file.write_bytes(damaged)
+        found = read_erasures(tmp_path)
+        assert not found.whole
+        assert set(found.tombstones) == {tombstone_of("u1"), tombstone_of("u2")}
+        assert "line 2 is not a tombstone" in caplog.text
+        save_erasures(tmp_path, Tombstones([tombstone_of("u3")]))
+        assert set(read_tombstones(tmp_path)) == {tombstone_of(user) for user in ("u1", "u2", "u3")}
+        (aside,) = file.parent.glob("erasures.jsonl.damaged-*")
+        assert aside.read_bytes() == damaged

@@ -153,6 +153,51 @@ def test_second_erasure_of_a_user_is_searched_for(log: PartitionLog, tmp_path: P
     assert USERS[0] not in {name for file in log.chain() for name in pq.read_table(file.path)["user_id"].to_pylist()}
 
 
+def test_rows_published_after_the_search_are_found(log: PartitionLog, tmp_path: Path) -> None:
+    last = _publish_many(log, 16)
+    tombstones = Tombstones([erased(USERS[0], last + 4)])
+    compact(log, tombstones, NOW)
+    publish(log, last, last + 4)  # by a worker that knew of no erasure
+
+    compact(log, tombstones, NOW)
+
+    assert len(logged(tmp_path)) == (last + 4) * 3 // 4
+
+
+def test_rows_merged_by_one_who_knew_of_no_erasure_are_found(log: PartitionLog, tmp_path: Path) -> None:
+    last = _publish_many(log, 16)
+    tombstones = Tombstones([erased(USERS[0], 2 * last)])
+    compact(log, tombstones, NOW)
+    _publish_many(log, 16, last)
+    compact(log, NOBODY, NOW, erase=False)
+
+    compact(log, tombstones, NOW)
+
+    assert len(logged(tmp_path)) == 2 * last * 3 // 4
+
+
+def test_erasure_that_is_older_than_the_latest_applied_is_searched_for(log: PartitionLog, tmp_path: Path) -> None:
+    last = _publish_many(log, 16)
+    tombstones = Tombstones([erased(USERS[0], last)])
+    compact(log, tombstones, NOW)
+    tombstones.add(erased(USERS[1], last, erased_at=1_790_000_100.0 - 7200))
+
+    compact(log, tombstones, NOW)
+
+    assert len(logged(tmp_path)) == last // 2
+
+
+def test_second_erasure_counts_though_the_clock_was_set_back(log: PartitionLog, tmp_path: Path) -> None:
+    last = _publish_many(log, 16)
+    tombstones = Tombstones([erased(USERS[0], 5)])
+    compact(log, tombstones, NOW)
+    tombstones.add(erased(USERS[0], last, erased_at=1_790_000_100.0 - 7200))
+
+    compact(log, tombstones, NOW)
+
+    assert len(logged(tmp_path)) == last * 3 // 4
+
+
 def test_segment_that_loses_every_row_still_holds_its_place(log: PartitionLog, tmp_path: Path) -> None:
     last = _publish_many(log, 16)
     compact(log, NOBODY, NOW)
@@ -194,11 +239,22 @@ def test_damaged_segment_is_not_rewritten(log: PartitionLog) -> None:
         compact(log, Tombstones([erased(user, last) for user in USERS]), NOW)
 
 
+def test_damaged_segment_is_not_searched_for_the_erased(log: PartitionLog) -> None:
+    last = _publish_many(log, 16)
+    compact(log, NOBODY, NOW)
+    (segment,) = log.directory.glob("segment-*")
+    segment.write_bytes(segment.read_bytes()[:-1] + b"X")
+
+    with pytest.raises(LogDamaged, match="checksum"):
+        compact(log, Tombstones([erased("nobody-there", last)]), NOW)
+
+
 def test_left_overs_of_crashes_are_removed(log: PartitionLog) -> None:
     last = _publish_many(log, 16)
     compact(log, NOBODY, NOW, grace_seconds=0)
     sweep(log, NOW, grace_seconds=0)
-    orphan = log.directory / "segment-1-2-000009.parquet"
+    (name,) = (path.name for path in log.directory.glob("segment-*"))
+    orphan = log.directory / name.replace("-000001.", "-000009.")
     late = log.directory / tail_name(at(2))
     old, fresh = (log.directory / f".{tail_name(at(last))}.{n}.tmp" for n in (1, 2))
     for path in (orphan, late, old, fresh):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from recsvc.bundle.files import sha256_of
 from recsvc.eventlog.compact import compact
 from recsvc.eventlog.files import PartitionLog
 from recsvc.eventlog.position import StreamId
@@ -28,6 +29,18 @@ def test_ends_are_known_of_partitions_whose_rows_were_all_left_out(tmp_path: Pat
     assert found.ends == {PARTITION: at(4), 9: StreamId(77, 1)}
     assert found.rows == 4
     assert [path.parent.name for path in found.files] == [f"p{PARTITION:03d}"]
+
+
+def test_compacted_files_come_with_their_checksums(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, PARTITION)
+    publish(log, 0, 4)
+    compact(log, NOBODY, NOON / 1000, whole=True)
+    publish(log, 4, 8)
+
+    found = snapshot(tmp_path)
+
+    segment, _small = found.files
+    assert found.checksums == {segment: sha256_of(segment)}
 
 
 def test_readers_see_each_event_once_while_owners_publish_and_compact(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from recsvc.events.intake import MAX_HOPS, EventIntake
 from recsvc.store.connection import connect
 from recsvc.store.event_store import EventStore
 from recsvc.store.keys import log_key
-from recsvc.store.merging import Merging
+from recsvc.store.merging import Merging, Sealed
 from recsvc.store.pipeline import ScriptPipeline
 from recsvc.telemetry import Telemetry
 from recsvc.tokens import TokenSigner
@@ -32,9 +32,12 @@ class Bench:
         self._redis = redis
         self.intake = EventIntake(EventStore(pipeline, max_unwritten_events=10**9), SIGNER, Telemetry())
 
-    async def merge(self, user: str, into: str) -> None:
+    async def seal(self, user: str, into: str) -> Sealed:
         entry = LogEvent(f"merge-{user}", MERGE, user, time.time(), target_id=into)
-        sealed = await self._merging.seal(user, into, encode(entry))
+        return await self._merging.seal(user, into, encode(entry))
+
+    async def merge(self, user: str, into: str) -> None:
+        sealed = await self.seal(user, into)
         await self._merging.apply(into, sealed)
         await self._merging.finish(user)
 
@@ -138,6 +141,19 @@ def test_chains_of_merges_are_followed_so_far_and_no_further(run: Run) -> None:
         assert [event.event_id for event in await bench.logged(chain[-1])] == [followed.event_id]
         with pytest.raises(EventsRefused, match="being merged"):
             await bench.intake.take([like(chain[0])], time.time())
+
+    run(body)
+
+
+def test_users_who_were_merged_into_each_other_are_named(run: Run) -> None:
+    async def body(bench: Bench) -> None:
+        one, other = fresh(), fresh()
+        await bench.merge(one, other)
+        await bench.seal(other, one)
+        with pytest.raises(EventsRefused) as raised:
+            await bench.intake.take([like(one)], time.time())
+        assert one in str(raised.value)
+        assert other in str(raised.value)
 
     run(body)
 

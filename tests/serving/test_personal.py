@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from recsvc.bundle.types import Interactions
+from recsvc.catalog.live import LiveItem, LiveItems
 from recsvc.events.schema import EVENT_TYPES
 from recsvc.serving.cache import CandidateCache
 from recsvc.serving.candidates import Source
@@ -47,7 +48,11 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def with_lists(url: str, scenario: Callable[[PersonalLists, ScriptPipeline], Awaitable[None]]) -> None:
+def with_lists(
+    url: str,
+    scenario: Callable[[PersonalLists, ScriptPipeline], Awaitable[None]],
+    clock: Callable[[], float] = lambda: AS_OF,
+) -> None:
     async def run() -> None:
         connection = connect(url, timeout_milliseconds=500)
         pipeline = ScriptPipeline(connection)
@@ -55,7 +60,7 @@ def with_lists(url: str, scenario: Callable[[PersonalLists, ScriptPipeline], Awa
             UserState(pipeline, EVENT_TYPES, list_ttl_seconds=600), Telemetry(), new_items_seconds=10
         )
         with ThreadPoolExecutor(2) as executor:
-            lists = PersonalLists(cache, Computing(executor, Telemetry()), lambda: AS_OF)
+            lists = PersonalLists(cache, Computing(executor, Telemetry()), clock)
             try:
                 await scenario(lists, pipeline)
             finally:
@@ -85,6 +90,30 @@ def test_what_a_user_who_likes_nothing_disliked_is_hidden_in_the_list_of_everybo
         assert found.cached == everybodys.cached == (redis_is == "there")
 
     with_lists(redis_server.url, scenario)
+
+
+@pytest.mark.parametrize("item", ["new", "v001"])
+def test_newcomers_get_an_item_once_its_date_of_publication_is_reached(
+    model: ServedModel, redis_url: str, item: str
+) -> None:
+    items, now = LiveItems(), AS_OF
+    followed = ServedModel(model.bundle, items)
+    items.put(LiveItem(item, categories=("boats",), published_at=AS_OF + 30, updated_at=AS_OF))
+    followed.view.refresh()
+
+    async def scenario(lists: PersonalLists, _: ScriptPipeline) -> None:
+        nonlocal now
+        before = await lists.get(followed, "nobody", ("boats",), 100)
+        assert len(before.candidates) == 0
+        now += 29
+        assert (await lists.get(followed, "nobody", ("boats",), 100)).candidates is before.candidates
+        now += 1
+        after = await lists.get(followed, "nobody", ("boats",), 100)
+        assert [followed.view.item_id(int(row)) for row in after.candidates.rows] == [item]
+        now += 1000
+        assert (await lists.get(followed, "nobody", ("boats",), 100)).candidates is after.candidates
+
+    with_lists(redis_url, scenario, clock=lambda: now)
 
 
 def test_users_nothing_is_known_of_leave_no_key(model: ServedModel, redis_url: str, client: redis.Redis) -> None:

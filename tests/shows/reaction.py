@@ -35,9 +35,11 @@ def _react(sender: httpx.Client, asker: httpx.Client) -> bool:
     print(f"new user {user}; likes of the topic {topic!r}:")
     for item in liked:
         print(f"  ♥ {item['id']}  {item['title']}")
-    print(f"  {'before':<58}after")
-    for old, new in zip(before["items"], after["items"], strict=True):
-        print(f"  {_line(old):<58}{_line(new)}")
+    old = ["before", *map(_line, before["items"])]
+    new = ["after", *map(_line, after["items"])]
+    width = max(map(len, old))
+    for left, right in zip(old, new, strict=True):
+        print(f"  {left:<{width}}  {right}")
     counts = [sum(topic in item["categories"] for item in answer["items"]) for answer in (before, after)]
     liked_again = {item["id"] for item in liked} & {item["id"] for item in after["items"]}
     print(f"{topic}: {counts[0]} of {LENGTH} before, {counts[1]} of {LENGTH} after; degraded: {after['degraded']}")

@@ -36,6 +36,33 @@ def test_every_key_of_the_user_goes_and_no_other(redis_url: str) -> None:
     with_stores(redis_url, scenario)
 
 
+def test_the_event_ids_of_the_days_before_go_as_well(redis_url: str) -> None:
+    user = new_user()
+
+    async def scenario(stores: Stores) -> None:
+        await stores.take(user, event("e1"))
+        today = int((await stores.redis("TIME"))[0]) // 86_400
+        for day in (today - 1, today - 2):
+            await stores.redis("COPY", keys.filter_key(user, today, 0), keys.filter_key(user, day, 0))
+        await stores.erasing.erase(user)
+        assert await stores.redis("KEYS", f"*:{user}") == []
+
+    with_stores(redis_url, scenario)
+
+
+def test_one_of_users_who_were_merged_into_each_other_can_be_erased(redis_url: str) -> None:
+    one, other = new_user(), new_user()
+
+    async def scenario(stores: Stores) -> None:
+        await stores.merging.seal(one, other, b"merged")
+        await stores.merging.seal(other, one, b"merged")
+        await stores.erasing.erase(one)
+        assert await stores.merging.root_of(other) == one
+        assert await stores.take(one, event("e1")) == [False]
+
+    with_stores(redis_url, scenario)
+
+
 def test_it_names_the_end_of_the_log_and_redis_time(redis_url: str) -> None:
     user = new_user()
 

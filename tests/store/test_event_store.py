@@ -155,14 +155,30 @@ class TestUnwanted:
 
         async def scenario(stores: Stores) -> None:
             await stores.take(user, event("r", kind="report", unwanted="r:v1", unwanted_ms=1))
-            many = [event(f"e{n}", item=None, unwanted=f"c:{n}", unwanted_ms=1000 + n) for n in range(999)]
+            many = [event(f"e{n}", item=None, unwanted=f"c:{n}", unwanted_ms=1000 + n) for n in range(1000)]
             await stores.take(user, *many)
             await stores.take(user, event("late", item=None, unwanted="t:new", unwanted_ms=5))
             news = (await stores.state.read(user, None)).news
             assert news is not None
-            assert len(news.unwanted) == 1000
+            assert len(news.unwanted) == 1001
             assert {"r:v1", "t:new", "c:1"} <= set(news.unwanted)
             assert "c:0" not in news.unwanted
+
+        with_stores(redis_url, scenario)
+
+    def test_reports_have_a_cap_of_their_own(self, redis_url: str) -> None:
+        user = new_user()
+
+        async def scenario(stores: Stores) -> None:
+            await stores.take(user, event("c", item=None, unwanted="c:c1", unwanted_ms=1))
+            for start in range(0, 5001, 1000):
+                numbers = range(start, min(start + 1000, 5001))
+                await stores.take(
+                    user, *[event(f"e{n}", kind="report", unwanted=f"r:{n}", unwanted_ms=10 + n) for n in numbers]
+                )
+            news = (await stores.state.read(user, None)).news
+            assert news is not None
+            assert set(news.unwanted) == {"c:c1", *(f"r:{n}" for n in range(1, 5001))}
 
         with_stores(redis_url, scenario)
 
@@ -179,6 +195,17 @@ class TestRefusals:
             assert await stores.redis("XLEN", keys.log_key(partition_of(user))) == 3
             await stores.redis("XTRIM", keys.log_key(partition_of(user)), "MAXLEN", 0)
             assert await stores.take(user, event("e4"), event("e1")) == [False, True]
+
+        with_stores(redis_url, scenario, max_unwritten_events=2 * PARTITIONS)
+
+    def test_a_repeat_of_what_is_stored_is_no_matter_of_room(self, redis_url: str) -> None:
+        user = new_user()
+
+        async def scenario(stores: Stores) -> None:
+            await stores.redis("DEL", keys.log_key(partition_of(user)))
+            await stores.take(user, event("e1"), event("e2"))
+            (result,) = await stores.events.ingest([(user, [event("e1"), event("e2")])], 0)
+            assert (result.duplicate, result.full) == ([True, True], False)
 
         with_stores(redis_url, scenario, max_unwritten_events=2 * PARTITIONS)
 

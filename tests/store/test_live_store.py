@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
+from redis import Redis
 
+from recsvc.eventlog import tombstones
+from recsvc.eventlog.position import StreamId
+from recsvc.eventlog.tombstones import Tombstones
 from recsvc.store.live_store import ERASURE, ITEM, START, ItemPut, LiveStore, Position, PositionGone
-from tests.catalog.feeding import connection_to, erase
+from tests.catalog.feeding import connection_to, erase, tombstone_of
+from tests.redis_process import RedisProcess
 
 Scenario = Callable[[LiveStore], Awaitable[None]]
 
@@ -134,6 +140,45 @@ class TestTombstones:
             assert b"2000" in found[0][1]
 
         run(redis_url, scenario)
+
+    def test_a_later_erasure_has_a_later_time_though_the_clock_was_set_back(self, redis_url: str) -> None:
+        async def scenario(store: LiveStore) -> None:
+            first = await store.erase(tombstone_of("u1", 2000.5))
+            second = await store.erase(tombstone_of("u2", 1000.0))
+            again = await store.erase(replace(tombstone_of("u1", 1500.0), until=StreamId(3_000_000, 0)))
+            assert first == tombstone_of("u1", 2000.5)
+            assert (second.erased_at, again.erased_at) == (2000.500001, 2000.500002)
+            assert (second.until, again.until) == (tombstone_of("u2").until, StreamId(3_000_000, 0))
+            position = await store.position()
+            assert await store.erase(tombstone_of("u1", 1400.0)) == again
+            assert await store.erase(tombstone_of("u2", 1000.0)) == second
+            assert await store.position() == position
+            assert (await store.erase(tombstone_of("u1", 4000.0))).erased_at == 4000.0
+            found = Tombstones([tombstones.from_json(text) async for chunk in store.erasures() for _, text in chunk])
+            assert found.of("u2") == second
+
+        run(redis_url, scenario)
+
+    def test_tombstones_given_back_keep_their_times_and_later_ones_are_above(self, redis_url: str) -> None:
+        async def scenario(store: LiveStore) -> None:
+            await erase(store, "u1", 2000.0)
+            await erase(store, "u2", 1000.0)
+            assert (await store.erase(tombstone_of("u3", 1500.0))).erased_at == 2000.000001
+
+        run(redis_url, scenario)
+
+
+def test_changes_are_read_from_a_redis_that_is_full(redis_server: RedisProcess) -> None:
+    async def scenario(store: LiveStore) -> None:
+        await store.put_items([ItemPut("a", b"1")])
+        with Redis.from_url(redis_server.url) as redis:
+            redis.config_set("maxmemory", 1)
+            try:
+                assert len(await store.changes(START, 10)) == 1
+            finally:
+                redis.config_set("maxmemory", 0)
+
+    run(redis_server.url, scenario)
 
 
 def test_all_items_are_found_however_many(redis_url: str) -> None:

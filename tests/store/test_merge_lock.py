@@ -48,3 +48,31 @@ def test_one_that_stays_taken_is_given_up(redis_url: str, monkeypatch: pytest.Mo
         await connection.aclose()
 
     asyncio.run(scenario())
+
+
+def test_a_holder_with_little_left_of_the_locks_life_is_told_to_stop(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        connection = connection_to(redis_url)
+        async with MergeLock(connection).held() as held:
+            held.check()
+        monkeypatch.setattr(merge_lock, "_LIFETIME_MS", 1_000)
+        async with MergeLock(connection).held() as held:
+            with pytest.raises(StoreUnavailable, match="send it again"):
+                held.check()
+        await connection.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_the_lock_of_one_who_died_is_waited_for(redis_url: str) -> None:
+    async def scenario() -> None:
+        connection = connection_to(redis_url)
+        dying = MergeLock(connection).held()
+        await dying.__aenter__()
+        async with MergeLock(connection).held() as held:
+            held.check()
+        await connection.aclose()
+
+    asyncio.run(scenario())

@@ -6,6 +6,7 @@ import pytest
 
 from recsvc.eventlog.position import partition_of
 from recsvc.store import keys
+from recsvc.store.errors import StoreUnavailable
 from tests.store.stores import Stores, event, new_user, with_stores
 
 
@@ -202,6 +203,22 @@ class TestRetries:
             await stores.take(user, event("e1", item="v1"))
             await stores.merging.finish(user)
             assert await items_of(stores, user) == ["v1"]
+
+        with_stores(redis_url, scenario)
+
+    def test_one_who_comes_too_late_merges_nobody(self, redis_url: str) -> None:
+        user, account = new_user(), new_user()
+
+        async def scenario(stores: Stores) -> None:
+            seconds, _ = await stores.redis("TIME")
+            await stores.take(user, event("e1", item="v1"))
+            before = await stores.redis("XLEN", keys.log_key(partition_of(user)))
+            with pytest.raises(StoreUnavailable, match="took too long"):
+                await stores.merging.seal(user, account, b"merged", seconds * 1000)
+            assert await stores.merging.root_of(user) == user
+            assert await stores.redis("XLEN", keys.log_key(partition_of(user))) == before
+            sealed = await stores.merging.seal(user, account, b"merged", (seconds + 60) * 1000)
+            assert await stores.merging.seal(user, account, b"merged", seconds * 1000) == sealed
 
         with_stores(redis_url, scenario)
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsvc.eventlog.position import PARTITIONS, StreamId
+from recsvc.eventlog.position import PARTITIONS, StreamId, partition_of
 from recsvc.events.schema import EVENT_TYPES, TYPE_CODES, id_problem
+from recsvc.store import keys
 from recsvc.store.records import RecentEvent, RecordInvalid, pack, unpack, unpack_all
 from tests.store.stores import Stores, event, new_user, with_stores
 
@@ -72,5 +74,23 @@ def test_the_script_stores_what_python_reads_and_would_have_stored(
         assert found.value == (None if value is None else struct.unpack("f", struct.pack("f", value))[0])
         (record,) = await stores.redis("LRANGE", f"{{p{found.partition:03d}}}:recent:{user}", 0, -1)
         assert record == pack(found, TYPE_CODES["view"], found.partition)
+
+    with_stores(redis_url, scenario)
+
+
+def test_a_sequence_beyond_what_fits_is_the_highest_that_does(redis_url: str) -> None:
+    user = new_user()
+    milliseconds = (int(time.time()) + 600) * 1000
+    known = RecentEvent("like", "v1", 1_760_000_000.0, None, OWN, StreamId(milliseconds, 70_000))
+    assert unpack(pack(known, TYPE_CODES["like"], OWN), OWN, EVENT_TYPES).id == StreamId(milliseconds, 65_535)
+
+    async def scenario(stores: Stores) -> None:
+        log = keys.log_key(partition_of(user))
+        await stores.redis("XADD", log, f"{milliseconds}-69999", "e", "x")
+        await stores.take(user, event("e1"))
+        news = (await stores.state.read(user, None)).news
+        await stores.redis("DEL", log)
+        assert news is not None
+        assert [event.id for event in news.events] == [StreamId(milliseconds, 65_535)]
 
     with_stores(redis_url, scenario)

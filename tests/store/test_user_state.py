@@ -236,7 +236,7 @@ class TestNews:
         async def scenario(stores: Stores) -> None:
             await stores.merging.seal(one, other, b"merged")
             await stores.merging.seal(other, one, b"merged")
-            with pytest.raises(StoreUnavailable, match="merges in a row"):
+            with pytest.raises(StoreUnavailable, match="merged into each other"):
                 await stores.state.read(one, D)
 
         with_stores(redis_url, scenario)

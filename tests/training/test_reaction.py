@@ -54,6 +54,13 @@ def test_users_with_few_items_are_not_measured_but_are_learnt_from() -> None:
     assert measure_reaction(make_dataset(rows() + few), config(), QUIET).n_users == 60
 
 
+def test_a_part_whose_users_have_no_later_items_is_left_out() -> None:
+    everybody: list[Row] = [(f"w{item}", f"v{item:02}", "like", 1.0, None) for item in range(90)]
+    alone: list[Row] = [("x", f"own{item:02}", "like", float(item), None) for item in range(20)]
+    found = measure_reaction(make_dataset(rows(n_users=4) + everybody + alone), config(), QUIET)
+    assert found.n_users == 4, "five parts of one user each, and nobody else has what x likes"
+
+
 def test_data_without_times_or_without_busy_users_is_refused() -> None:
     dataset = make_dataset(rows())
     timeless = replace(dataset, events=replace(dataset.events, timestamps=np.full(len(dataset.events), np.nan)))

@@ -102,7 +102,14 @@ class Running:
         self.output = folder / "said.txt"
         command = words("schedule", "--look-every-seconds", "0.1", *arguments)
         with self.output.open("wb") as output:
-            self.process = subprocess.Popen(command, env=environment(folder), stdout=output, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command,
+                env=environment(folder),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Tests under nohup have SIGHUP ignored, and hand that on.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
+            )
 
     def said(self) -> str:
         return self.output.read_text()
@@ -115,8 +122,15 @@ class Running:
             time.sleep(0.1)
         raise AssertionError(f"never said {text!r}: {self.said()}")
 
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def child(self) -> int:
+        for _ in range(200):
+            if children := children_of(self.process.pid):
+                return children[0]
+            time.sleep(0.05)
+        raise AssertionError(f"no run began: {self.said()}")
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
         return self.process.wait(60)
 
 
@@ -147,17 +161,32 @@ class TestProcess:
         assert manifest.recipe["source"]["with_log"] is True
         assert running.said().rstrip().endswith("the schedule has ended")
 
-    def test_sigterm_ends_the_child_too_and_leaves_nothing_half_made(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_a_signal_to_end_ends_the_child_too_and_leaves_nothing_half_made(
+        self, tmp_path: Path, number: signal.Signals
+    ) -> None:
         running = Running(tmp_path)
         running.wait_for("retraining: there is no champion yet")
-        for _ in range(100):
-            if children := children_of(running.process.pid):
-                break
-            time.sleep(0.05)
-        assert running.end() == 0
-        assert children
-        assert not any(Path(f"/proc/{child}").exists() for child in children)
+        child = running.child()
+        assert running.end(number) == 0
+        assert not psutil.pid_exists(child)
         assert not list((tmp_path / "models").glob(".*.writing"))
+
+    def test_no_schedule_begins_beside_a_run_whose_own_schedule_was_killed(self, tmp_path: Path) -> None:
+        running = Running(tmp_path)
+        running.wait_for("retraining: there is no champion yet")
+        child = psutil.Process(running.child())
+        child.suspend()
+        running.end(signal.SIGKILL)
+        try:
+            said = training(tmp_path, "schedule", expect=2)
+            assert "or a run that outlived it, already retrains" in said
+        finally:
+            child.kill()
+        child.wait(60)
+        again = Running(tmp_path)
+        again.wait_for("retraining every 24 hours")
+        assert again.end() == 0
 
     def test_a_second_schedule_of_the_same_registry_is_refused(self, tmp_path: Path) -> None:
         running = Running(tmp_path)
@@ -166,7 +195,7 @@ class TestProcess:
             said = training(tmp_path, "schedule", expect=2)
         finally:
             running.end()
-        assert f"a schedule (process {running.process.pid}) already retrains" in said
+        assert f"a schedule (process {running.process.pid}), or a run that outlived it, already retrains" in said
 
     def test_a_failed_run_is_said_and_tried_again_later(self, tmp_path: Path) -> None:
         (tmp_path / "state" / "live").mkdir(parents=True)

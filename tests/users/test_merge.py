@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from recsvc.store import merge_lock
 from recsvc.store.errors import StoreUnavailable
 from recsvc.store.merging import Merging
 from recsvc.store.profiles import Profiles
 from recsvc.users.errors import MergeRefused
-from recsvc.users.merge import Merged
+from recsvc.users.merge import Merged, UserMerge
 from recsvc.users.profiles import Profile
 from tests.users.opened import Opened, run
 
@@ -107,5 +108,53 @@ def test_a_chain_of_merges_ends_before_events_could_not_follow_it_any_more(
         assert (await merge.merge(f"{user}-3", f"{user}-4")).changed is False
         assert (await merge.merge(f"{user}-new", f"{user}-0")).user_id == f"{user}-4"
         assert await parts.merging.root_of(f"{user}-0") == f"{user}-4"
+
+    run(redis_url, tmp_path, scenario)
+
+
+def test_one_who_was_paused_until_the_lock_was_gone_makes_no_circle(
+    redis_url: str, tmp_path: Path, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merge_lock, "_LIFETIME_MS", 300)
+    monkeypatch.setattr(merge_lock, "_SPARE_SECONDS", -3_600.0)  # so that only Redis can notice
+
+    class Paused(Merging):
+        async def seal(self, *arguments: Any) -> Any:
+            await crossing.merge(f"{user}-b", f"{user}-a")  # gets the lock when it is gone
+            return await super().seal(*arguments)
+
+    async def scenario(parts: Opened) -> None:
+        nonlocal crossing
+        crossing = parts.merge()
+        for name in ("a", "b"):
+            await parts.happen(f"{user}-{name}", name)
+        with pytest.raises(StoreUnavailable, match="took too long"):
+            await parts.merge(Paused(parts.merging._pipeline)).merge(f"{user}-a", f"{user}-b")
+        assert await parts.merging.root_of(f"{user}-b") == f"{user}-a"
+        assert sorted(await parts.recent(f"{user}-b")) == ["a", "b"]
+
+    crossing: UserMerge
+    run(redis_url, tmp_path, scenario)
+
+
+@pytest.mark.parametrize("source", ["a", "b"])
+def test_users_who_were_merged_into_each_other_are_untied_by_a_merge(
+    redis_url: str, tmp_path: Path, user: str, source: str
+) -> None:
+    a, b = f"{user}-a", f"{user}-b"
+
+    async def scenario(parts: Opened) -> None:
+        await parts.happen(a, "v1")
+        await parts.happen(b, "v2")
+        await parts.merging.seal(a, b, b"merged")
+        await parts.merging.seal(b, a, b"merged")
+        if source == "a":
+            with pytest.raises(MergeRefused):
+                await parts.merge().merge(a, b)
+        else:
+            assert (await parts.merge().merge(b, a)).user_id == a
+            assert sorted(await parts.recent(b)) == ["v1", "v2"]
+        assert await parts.merging.root_of(b) == a
+        await parts.happen(a, "v3")
 
     run(redis_url, tmp_path, scenario)

@@ -9,10 +9,14 @@ import pyarrow.parquet as pq
 import redis
 
 from recsvc.bundle.registry import Registry
+from recsvc.eventlog.compact import GRACE_SECONDS
 from recsvc.eventlog.files import PartitionLog
 from recsvc.eventlog.reader import snapshot
 from recsvc.eventlog.tombstones import Tombstone, digest_of, to_json
+from recsvc.store.connection import connect
 from recsvc.store.keys import ERASURES_KEY
+from recsvc.worker.housekeeping import Housekeeping
+from recsvc.worker.leases import Leases
 from tests.builders import publish_bundle
 from tests.eventlog import partitions
 from tests.redis_process import RedisProcess
@@ -32,6 +36,26 @@ def test_small_files_become_a_segment(tmp_path: Path, server: RedisProcess, clie
 
     assert logged(tmp_path / "state") == sorted(sent)
     assert len(PartitionLog(root, HOME).chain()) < len(sent)
+
+
+def test_erased_rows_are_off_the_disk_within_the_hour_whenever_the_erasure_comes(
+    tmp_path: Path, server: RedisProcess
+) -> None:
+    leases = Leases(connect(server.url, timeout_milliseconds=5000), "w1")
+    leases.held = frozenset([HOME])
+    for erased_at in (1, 599, 1201, 1799, 2398):
+        keeping = Housekeeping(connect(server.url, timeout_milliseconds=5000), tmp_path, tmp_path, leases, 1.0)
+        start = time.monotonic() + 2
+        replaced_at = None
+        for second in range(10_000):
+            taken = 1 + (second >= erased_at) + (second >= erased_at + 700)
+            keeping._plan(taken, start + second)
+            if keeping._pending and second >= erased_at and replaced_at is None:
+                replaced_at = second
+            if keeping._sweeping and replaced_at is not None and second - replaced_at > GRACE_SECONDS:
+                break
+            keeping._pending, keeping._sweeping = [], []
+        assert second - erased_at < 3000
 
 
 def test_rows_of_users_erased_before_go(tmp_path: Path, server: RedisProcess, client: redis.Redis) -> None:

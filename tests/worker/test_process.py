@@ -183,6 +183,34 @@ def test_erased_user_is_gone_after_a_compaction(tmp_path: Path, server: RedisPro
     assert "u1" not in users_on_disk(tmp_path)
 
 
+def test_busy_partition_is_written_long_before_it_is_full(
+    tmp_path: Path, server: RedisProcess, client: redis.Redis
+) -> None:
+    with working(tmp_path, server.url, log_flush_seconds=3600, max_unwritten_events=256 * 100):
+        send(client, names("a", 25), user_id="u1")
+        wait_until(lambda: unwritten(client) == 0)
+
+    assert len(logged(tmp_path / "state")) == 25
+
+
+def test_compaction_that_cannot_read_the_erasures_says_so(tmp_path: Path, server: RedisProcess) -> None:
+    file = tmp_path / "state" / "live" / "erasures.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text("broken\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "recsvc.worker", "--compact"],
+        env=environment(tmp_path / "models", tmp_path / "state", redis_url=server.url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert f"{file}, line 1 is not a tombstone" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_worker_with_another_log_is_refused_and_says_what_to_do(
     tmp_path: Path, server: RedisProcess, client: redis.Redis
 ) -> None:

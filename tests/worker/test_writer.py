@@ -57,7 +57,7 @@ def test_entries_that_are_no_events_are_put_aside_with_their_reason_and_the_rest
     poison = {
         _add(client, b"{"): b"",
         _add(client, b"[]"): b"not a JSON object",
-        _add(client, b"x", field="other"): b"",
+        _add(client, b"x", field="other"): b"no field `e`",
         _add(client, b'{"i":"e","t":"view","u":"u1"}'): b"no timestamp",
         _add(client, b'{"i":"e","t":"view","u":"u1","ts":true}'): b"timestamp is bool",
         _add(client, b'{"i":"e","t":"view","u":"u1","ts":1e300}'): b"not a time",
@@ -74,6 +74,7 @@ def test_entries_that_are_no_events_are_put_aside_with_their_reason_and_the_rest
     assert list(letters) == list(poison)
     assert all(reason in letters[entry_id][b"why"] for entry_id, reason in poison.items())
     assert client.ttl(dead_key(HOME)) > 0
+    assert list(letters.values())[2][b"e"] == b'{"other":"x"}'
 
 
 def test_poison_alone_moves_on_too(tmp_path: Path, server: RedisProcess, client: redis.Redis) -> None:
@@ -107,6 +108,26 @@ def test_events_of_an_erased_user_are_left_out_and_those_of_the_successor_are_wr
 
     assert logged(tmp_path) == ["after"]
     assert client.xlen(log_key(HOME)) == 0
+
+
+def test_entry_whose_id_fits_no_row_is_put_aside(tmp_path: Path, server: RedisProcess, client: redis.Redis) -> None:
+    send(client, ["good"], user_id="u1")
+    client.xadd(log_key(HOME), {"e": encode(LogEvent("far", "view", "u1", 0))}, id=f"{2**63}-1")
+
+    assert _flush(server, tmp_path) == Written(rows=1, dead=1, refused=frozenset())
+
+    assert logged(tmp_path) == ["good"]
+    assert client.xlen(log_key(HOME)) == 0
+
+
+def test_erased_user_gets_no_dead_letters(tmp_path: Path, server: RedisProcess, client: redis.Redis) -> None:
+    _add(client, encode(LogEvent("e", "view", "u1", 1e300)))
+    until = StreamId.parse(_add(client, b'{"i":"e","t":"view","u":"u1"}'))
+    kept = [_add(client, b"{"), _add(client, encode(LogEvent("e", "view", "u1", 1e300)))]
+
+    _flush(server, tmp_path, Tombstones([Tombstone(digest_of("u1"), until, 1.0)]))
+
+    assert [entry_id.decode() for entry_id, _ in client.xrange(dead_key(HOME))] == kept
 
 
 def test_what_a_crash_left_between_file_and_trim_is_trimmed_and_not_written_again(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recsvc.bundle.types import Bool, Int32, Int64
+from recsvc.eventlog.tombstones import Tombstones
 from recsvc.events.schema import EVENT_TYPES, MAX_ID_CHARACTERS, TYPE_CODES, id_problem
 from training.errors import DataInvalid
 from training.sources import times
@@ -35,6 +36,7 @@ _REMEDIES: Final = {
     DUPLICATE: "give each event an id of its own",
 }
 _ID_REMEDY: Final = f"ids are 1 to {MAX_ID_CHARACTERS} characters of text or a whole number, no control characters"
+_LEFT_OUT: Final = "(left out: it may be of an erased user)"
 _LINE_REMEDY: Final = "export the file again, or mend the lines"
 
 
@@ -77,12 +79,13 @@ class _Faults:
         return [self.reasons[code - 1] for code in self.codes[rows].tolist()]
 
 
-def check(table: RawTable, *, max_reject_share: float, rejects_path: Path) -> Checked:
+def check(table: RawTable, *, max_reject_share: float, rejects_path: Path, tombstones: Tombstones) -> Checked:
     """The table's good rows; the others go to the rejects file (CSV: line, reason, raw), replaced by a rename.
 
     A row's first fault counts, in the order user_id, item_id, type, timestamp, value, duplicate event_id. Raises
     `DataInvalid` when bad rows (malformed lines with them, duplicates not) are more than `max_reject_share` of all,
-    or when no row is left.
+    or when no row is left. What an erased user's row says is kept nowhere; once there are tombstones, neither is what
+    a malformed line or a row without a user says: nobody knows whose it is.
     """
     faults = _Faults(len(table))
     users, user_labels = _check_ids(table, "user_id", faults)
@@ -92,7 +95,8 @@ def check(table: RawTable, *, max_reject_share: float, rejects_path: Path) -> Ch
     values = _check_values(table, faults)
     _check_duplicates(table, faults)
     kept = np.flatnonzero(faults.codes == 0)
-    rejects = _reject(table, faults, len(kept), max_reject_share, rejects_path)
+    refused = _refused(table, faults, users, user_labels, tombstones)
+    rejects = _reject(table, refused, len(kept), max_reject_share, rejects_path)
     everything = len(kept) == len(table)
 
     def keep(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -188,16 +192,28 @@ def _check_duplicates(table: RawTable, faults: _Faults) -> None:
     faults.mark(rows, DUPLICATE)
 
 
-def _reject(table: RawTable, faults: _Faults, kept: int, max_share: float, path: Path) -> Rejects:
-    malformed = table.malformed
+def _refused(
+    table: RawTable, faults: _Faults, users: Int32, user_labels: list[str], tombstones: Tombstones
+) -> list[BadRow]:
+    """The bad rows and malformed lines by their place, those of erased users without what they say."""
     bad = np.flatnonzero(faults.codes)
-    refused = sorted(
-        [*malformed, *table.bad_rows(bad, faults.reasons_of(bad))], key=lambda row: (str(row.path), row.line)
-    )
+    rows = table.bad_rows(bad, faults.reasons_of(bad))
+    malformed = table.malformed
+    if len(tombstones):
+        labels = [user_labels[code] if code >= 0 else None for code in users[bad].tolist()]
+        rows = [
+            replace(row, excerpt=_LEFT_OUT) if label is None or tombstones.of(label) is not None else row
+            for row, label in zip(rows, labels, strict=True)
+        ]
+        malformed = [replace(row, excerpt=_LEFT_OUT) for row in malformed]
+    return sorted([*malformed, *rows], key=lambda row: (str(row.path), row.line))
+
+
+def _reject(table: RawTable, refused: list[BadRow], kept: int, max_share: float, path: Path) -> Rejects:
     write_rejects(path, refused, name_files=len(table.parts) > 1)
     by_reason = dict(Counter(row.reason for row in refused).most_common())
     counted = [row for row in refused if row.reason != DUPLICATE]
-    total = len(table) + len(malformed)
+    total = len(table) + len(table.malformed)
     share = len(counted) / total if total else 0.0
     if total and (share > max_share or not kept):
         raise DataInvalid(_stop_message(table, counted or refused, total, max_share, path, kept))

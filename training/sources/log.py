@@ -149,6 +149,12 @@ def _read_once(root: Path, tombstones: Tombstones) -> _Log:
     tables, erased = [], 0
     for path in taken.files:
         content = path.read_bytes()
+        expected = taken.checksums.get(path)
+        if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+            raise DataInvalid(
+                f"{path}: its SHA-256 is not the one in the manifest beside it, so its rows cannot be trusted; restore "
+                "it from a back-up"
+            )
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
         try:

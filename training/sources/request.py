@@ -30,7 +30,12 @@ class Request:
 
     def check(self, table: RawTable) -> Checked:
         """The table's good rows; the others go to the rejects file. Raises `DataInvalid` when they are too many."""
-        return check(table, max_reject_share=self.max_reject_share, rejects_path=self.rejects_path)
+        return check(
+            table,
+            max_reject_share=self.max_reject_share,
+            rejects_path=self.rejects_path,
+            tombstones=self.tombstones,
+        )
 
     def finish(self, files: Sequence[Path], checked: Checked, records: Sequence[ItemRecord] = ()) -> Dataset:
         """The dataset; the user's catalogue, where there is one, stands in for the source's own `records`.

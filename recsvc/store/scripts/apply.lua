@@ -72,6 +72,9 @@ for _ = 1, n_unwanted do
   not_wanted(UNWANTED, ARGV[at], ARGV[at + 1])
   at = at + 2
 end
+if n_unwanted > 0 then
+  trim_unwanted(UNWANTED, {})
+end
 
 local function note_merged(user, sealed)
   local before = call('HGET', MERGED, user)

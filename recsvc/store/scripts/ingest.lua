@@ -59,6 +59,7 @@ end
 
 local function recent(draft, id)
   local milliseconds, number = string.match(id, '(%d+)-(%d+)')
+  number = math.min(tonumber(number), 65535) -- what fits
   local code, seconds = struct.unpack('>BI4', draft)
   local age = math.floor(milliseconds / 1000) - seconds
   if age >= 0 and age < 256 then
@@ -69,6 +70,7 @@ end
 
 local size = renewed and 0 or call('SCARD', filter)
 local letters, news, raised = {}, {}, false
+local added, grown = {}, false -- fields of what is not wanted
 for event = 1, #numbers do
   local at = FIRST + (event - 1) * STRIDE
   if size >= BUCKET_SIZE and open < BUCKETS - 1 then
@@ -91,10 +93,17 @@ for event = 1, #numbers do
     local unwanted = ARGV[at + 3]
     if unwanted ~= '' then
       local colon = string.find(unwanted, ':', 1, true)
-      not_wanted(UNWANTED, string.sub(unwanted, colon + 1), string.sub(unwanted, 1, colon - 1))
+      local field = string.sub(unwanted, colon + 1)
+      if not_wanted(UNWANTED, field, string.sub(unwanted, 1, colon - 1)) then
+        added[field], grown = true, true
+      end
     end
     raised = raised or string.byte(RAISES, event) == 49
   end
+end
+
+if grown then
+  trim_unwanted(UNWANTED, added)
 end
 
 local lives = renewed -- whether lifetimes are set anew

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recsvc.eventlog.position import BEGINNING
-from recsvc.eventlog.tombstones import Tombstone, Tombstones, digest_of
+from recsvc.eventlog.tombstones import Tombstone, Tombstones, digest_of, write_tombstones
 from tests.training.events import DAY, START, Row, make_dataset
+from tests.training.sources.reading import reject_rows
 from training.sources.dataset import Candidates
 from training.sources.erasure import without_erased
+from training.sources.load import load
 
 ROWS: list[Row] = [
     ("u1", "v1", "like", 0, None),
@@ -65,6 +68,27 @@ def test_a_published_test_part_and_its_candidates_follow() -> None:
     assert kept.candidates is not None
     assert kept.candidates.users.tolist() == [0]
     assert kept.candidates.items.tolist() == [[1, 0]]
+
+
+def test_the_rejects_file_does_not_keep_what_an_erased_users_rows_say(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    lines = ["u1,v1,like,1", "u2,v1,lkie,1", "u1,v1,lkie,1", ",v2 of u1,like,1", 'u1,"v1",like', "u2,v2,like,1"]
+    path.write_text("\n".join(["user_id,item_id,type,timestamp", *lines]) + "\n")
+    write_tombstones(tmp_path, erased("u1", 3))
+    dataset = load(
+        str(path),
+        data_dir=tmp_path,
+        columns={},
+        catalogue=None,
+        max_reject_share=0.9,
+        rejects_path=tmp_path / "rejects.csv",
+        state_dir=tmp_path,
+    )
+    assert dataset.rejects.total == 4, "they are counted all the same"
+    rows = reject_rows(tmp_path)
+    assert [line for line, _, _ in rows] == ["3", "4", "5", "6"]
+    assert ["u1" in raw for _, _, raw in rows] == [False] * 4
+    assert rows[0][2] == "u2,v1,lkie,1"
 
 
 @pytest.mark.parametrize("user", ["u1", "u2"])
