@@ -27,6 +27,7 @@ _PARTS: Final = {
     "search": "searching",
     "http": "answering",
     "events": "events",
+    "worker": "writing",
     "reaction": "reaction_latency",
     "memory": "redis_memory",
 }

@@ -52,14 +52,19 @@ def templates(events: int, signer: TokenSigner | None = None) -> list[bytes]:
 class Lane(asyncio.Protocol):
     """One connection: sends a request, waits for its answer, sends the next, until `more` gives none."""
 
-    def __init__(self, more: Callable[[], bytes | None], expected: bytes, marks: int, taken: list[float]) -> None:
-        """An answer has to start with `expected` and to hold `"accepted"` `marks` times; `taken` collects ms."""
+    def __init__(
+        self, more: Callable[[], bytes | None], expected: bytes, marks: int, taken: list[float], interval: float
+    ) -> None:
+        """An answer has to start with `expected` and to hold `"accepted"` `marks` times; `taken` collects ms. A request
+        goes out `interval` seconds after the one before, or at once when that is past."""
         self._more, self._expected, self._marks, self._taken = more, expected, marks, taken
+        self._interval = interval
         self._buffer = bytearray()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._due = asyncio.get_running_loop().time()
         self._send()
 
     def _send(self) -> None:
@@ -86,7 +91,12 @@ class Lane(asyncio.Protocol):
             self._transport.close()
             return
         self._buffer.clear()
-        self._send()
+        self._due += self._interval
+        loop = asyncio.get_running_loop()
+        if self._due > loop.time():
+            loop.call_at(self._due, self._send)
+        else:
+            self._send()
 
     def connection_lost(self, _reason: Exception | None) -> None:
         if not self.done.done():
@@ -113,15 +123,18 @@ def requests_of(events: int, seconds: float, run: int, signer: TokenSigner | Non
     return more
 
 
-async def load(port: int, events: int, connections: int, more: Callable[[], bytes | None]) -> dict[str, object]:
-    """Seconds, and the milliseconds of each call."""
+async def load(
+    port: int, events: int, connections: int, more: Callable[[], bytes | None], rate: float
+) -> dict[str, object]:
+    """Seconds, and the milliseconds of each call. At `rate` events a second in all; 0: as fast as it goes."""
     loop = asyncio.get_running_loop()
     taken: list[float] = []
     expected = b"http/1.1 202" if events else b"http/1.1 200"
     lanes = []
+    interval = events * connections / rate if rate else 0.0
     started = time.perf_counter()
     for _ in range(connections):
-        _, lane = await loop.create_connection(lambda: Lane(more, expected, events, taken), "127.0.0.1", port)
+        _, lane = await loop.create_connection(lambda: Lane(more, expected, events, taken, interval), "127.0.0.1", port)
         lanes.append(lane)
     await asyncio.gather(*(lane.done for lane in lanes))
     return {"seconds": time.perf_counter() - started, "milliseconds": taken}
@@ -133,12 +146,13 @@ def main() -> None:
         parser.add_argument(name, type=int)
     parser.add_argument("seconds", type=float)
     parser.add_argument("--key", type=Path, help="of the tokens that the events bring")
+    parser.add_argument("--rate", type=float, default=0.0, help="events a second; 0: as many as go")
     given = parser.parse_args()
     if given.core >= 0:
         os.sched_setaffinity(0, {given.core})
     signer = TokenSigner([load_or_create_key(given.key)]) if given.key else None
     more = requests_of(given.events, given.seconds, given.run, signer)
-    print(json.dumps(uvloop.run(load(given.port, given.events, given.connections, more))))
+    print(json.dumps(uvloop.run(load(given.port, given.events, given.connections, more, given.rate))))
 
 
 if __name__ == "__main__":
