@@ -41,7 +41,7 @@ class Leases:
         """One heartbeat: gives back what others are to have and takes what is free. Raises `StoreUnavailable`."""
         live = await workers.beat(self._connection, self._worker_id)
         if live != self.live:
-            logger.info("%d event workers are alive", len(live))
+            logger.info("event workers alive: %d", len(live))
         self.live = live
         share = share_of(live, self._worker_id)
         owners = await workers.owners(self._connection, sorted(share | self.held))
