@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,21 @@ def bundle(service: RunningService) -> Bundle:
     version = service.registry.champion()
     assert version is not None
     return open_bundle(service.registry.path(version), None)
+
+
+@pytest.fixture
+def user() -> str:
+    """A user that neither the bundle nor another test knows."""
+    return f"user-{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def elsewhere(service: RunningService, tmp_path: Path, redis_url: str) -> Iterator[RunningService]:
+    """Another process with the same model: the two share nothing but Redis."""
+    other = RunningService(tmp_path / "elsewhere", redis_url)
+    other.publish(version=service.registry.champion())
+    with other:
+        yield other
 
 
 def consumed(bundle: Bundle, user: str) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,6 @@ from recsvc.bundle.types import Bundle
 from tests.running import RunningService, ids, wait_until
 
 LISTS = ("popular", "trending", "latest")
-
-
-@pytest.fixture
-def user() -> str:
-    """A user that neither the bundle nor another test knows."""
-    return f"user-{secrets.token_hex(6)}"
-
-
-@pytest.fixture
-def elsewhere(service: RunningService, tmp_path: Path, redis_url: str) -> Iterator[RunningService]:
-    """Another process with the same model."""
-    other = RunningService(tmp_path / "elsewhere", redis_url)
-    other.publish(version=service.registry.champion())
-    with other:
-        yield other
 
 
 def put(service: RunningService, item: str, **fields: Any) -> None:

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from recsvc.bundle.types import Bundle
 from tests.api.conftest import consumed
 from tests.redis_process import RedisProcess
 from tests.running import RunningService, ids, wait_until
-
-
-@pytest.fixture
-def user() -> str:
-    """A user that neither the bundle nor another test knows."""
-    return f"user-{secrets.token_hex(6)}"
-
-
-@pytest.fixture
-def elsewhere(service: RunningService, tmp_path: Path, redis_url: str) -> Iterator[RunningService]:
-    """Another process with the same model: the two share nothing but Redis."""
-    other = RunningService(tmp_path / "elsewhere", redis_url)
-    other.publish(version=service.registry.champion())
-    with other:
-        yield other
 
 
 def happen(service: RunningService, user: str, kind: str, *items: str, **more: Any) -> None:

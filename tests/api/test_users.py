@@ -24,12 +24,6 @@ WHOLE: dict[str, Any] = {
 
 
 @pytest.fixture
-def user() -> str:
-    """An id that no other test uses: Redis outlives a test."""
-    return f"user-{secrets.token_hex(6)}"
-
-
-@pytest.fixture
 def elsewhere(service: RunningService, tmp_path: Path, redis_url: str) -> Iterator[RunningService]:
     """Another process of the service, as it were: it shares Redis and nothing else."""
     with RunningService(tmp_path / "elsewhere", redis_url) as other:

@@ -70,9 +70,12 @@ def test_the_lock_of_one_who_died_is_waited_for(redis_url: str) -> None:
     async def scenario() -> None:
         connection = connection_to(redis_url)
         dying = MergeLock(connection).held()
-        await dying.__aenter__()
+        dead = await dying.__aenter__()
+        dead.check()
         async with MergeLock(connection).held() as held:
             held.check()
+            with pytest.raises(StoreUnavailable):
+                dead.check()
         await connection.aclose()
 
     asyncio.run(scenario())
