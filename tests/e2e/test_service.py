@@ -42,13 +42,14 @@ def versions(service: ServiceProcess) -> set[str]:
     return {ask(service, "/v1/users/u001/recommendations").json()["model_version"] for _ in range(24)}
 
 
-def test_a_stampede_on_one_user_computes_once_in_all_workers(service: ServiceProcess) -> None:
+def test_a_stampede_on_one_user_computes_once_in_each_worker_at_most(service: ServiceProcess) -> None:
+    # For a first page no process waits for another (docs/adr/0011): each of the two may compute it, once.
     with ThreadPoolExecutor(16) as clients:
         answers = list(clients.map(lambda _: ask(service, "/v1/users/u003/recommendations").json(), range(64)))
     assert len({tuple(item["id"] for item in answer["items"]) for answer in answers}) == 1
     found = re.search(r"^recsvc_compute_seconds_count (\S+)$", ask(service, "/metrics").text, re.MULTILINE)
     assert found is not None
-    assert float(found[1]) == 1
+    assert 1 <= float(found[1]) <= 2
 
 
 def test_tokens_of_every_worker_verify_with_the_one_key(service: ServiceProcess, tmp_path: Path) -> None:
