@@ -11,9 +11,9 @@ from training.errors import DataInvalid, DataMissing
 from training.sources.combined import join
 from training.sources.dataset import Dataset
 from training.sources.erasure import tombstones_of, without_erased
+from training.sources.known.adjacency import read_gowalla, read_m2
 from training.sources.known.deskdrop import read_deskdrop
 from training.sources.known.goodbooks import read_goodbooks
-from training.sources.known.gowalla import read_gowalla
 from training.sources.known.movielens import read_movielens_1m, read_movielens_100k
 from training.sources.known.ncf import read_ncf
 from training.sources.known.sample import read_sample
@@ -32,6 +32,7 @@ KNOWN: Final[dict[str, Callable[[Request], Dataset]]] = {
     "movielens-1m": read_movielens_1m,
     "movielens-1m-ncf": read_ncf,
     "gowalla": read_gowalla,
+    "movielens-1m-m2": read_m2,
     "goodbooks": read_goodbooks,
     LOG: read_log,
 }

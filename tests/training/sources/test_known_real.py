@@ -72,6 +72,13 @@ def test_gowalla(tmp_path: Path) -> None:
     assert dataset.given_test.sum() == 217_242
 
 
+def test_movielens_1m_m2(tmp_path: Path) -> None:
+    dataset = known("movielens-1m-m2", "ml-1m/ultragcn_m2", tmp_path)
+    assert shape(dataset) == (796_244 + 99_455, 6_022, 3_043)
+    assert dataset.given_test is not None
+    assert dataset.given_test.sum() == 99_455
+
+
 def test_goodbooks(tmp_path: Path) -> None:
     dataset = known("goodbooks", "goodbooks-10k", tmp_path)
     assert shape(dataset) == (981_756, 53_424, 10_000)

@@ -1,4 +1,4 @@
-"""Gowalla check-ins (SNAP) in the split of NGCF and LightGCN: a line per user, "user item item …"."""
+"""Splits published as a line per user, "user item item …": Gowalla (NGCF, LightGCN), MovieLens 1M (UltraGCN)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,27 @@ GOWALLA: Final = Publication(
     "https://snap.stanford.edu/data/loc-gowalla.html, and this split of it at "
     "https://github.com/kuandeng/LightGCN (Data/gowalla)",
 )
+M2: Final = Publication(
+    "movielens-1m-m2",
+    "ml-1m/ultragcn_m2",
+    "https://github.com/xue-pai/UltraGCN (its data folder), as MovieLens1M_m2 at https://openbenchmark.github.io/BARS",
+)
 
 
 def read_gowalla(request: Request) -> Dataset:
-    """`train.txt` and `test.txt`, whose pairs are the `given_test` ones; no times, values or titles."""
-    train = GOWALLA.require(request.data_dir, "train.txt")
-    test = GOWALLA.require(request.data_dir, "test.txt")
+    """Check-ins of Gowalla (BARS: Gowalla_m1); no times, values or titles."""
+    return _read(GOWALLA, request)
+
+
+def read_m2(request: Request) -> Dataset:
+    """MovieLens 1M as BARS' MovieLens1M_m2; the split has ids of its own, so no titles either."""
+    return _read(M2, request)
+
+
+def _read(publication: Publication, request: Request) -> Dataset:
+    """`train.txt` and `test.txt`, whose pairs are the `given_test` ones."""
+    train = publication.require(request.data_dir, "train.txt")
+    test = publication.require(request.data_dir, "test.txt")
     train_pairs = read_adjacency(train)
     pairs = np.concatenate([train_pairs, read_adjacency(test)])
     dataset = request.finish([train, test], pairs_checked(pairs))
