@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -15,14 +16,25 @@ from pydantic import (
     model_validator,
 )
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """The format that is written; `READABLE` has those that are read."""
-READABLE: Final = (1, 2)
+READABLE: Final = (1, 2, 3)
 MANIFEST_NAME: Final = "manifest.json"
 SEAL_NAME: Final = "manifest.sha256"
 """Beside the manifest: its SHA-256 in hexadecimal and a line feed, so that no byte of a bundle goes unchecked."""
 VERSION_PATTERN: Final = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 """A version is the UTC time of its making and six hexadecimal digits: it sorts by age and names a directory."""
+
+Kind = Literal["als", "bpr", "item-item", "linear", "popularity", "blend"]
+Component = Literal["factors", "neighbours", "popularity"]
+COMPONENTS: Final[tuple[Component, ...]] = ("factors", "neighbours", "popularity")
+"""What a blended score is summed of, in the order of every array that has a row for each."""
+_COMPONENT_OF: Final[dict[str, Component]] = {
+    "item-item": "neighbours",
+    "linear": "neighbours",
+    "popularity": "popularity",
+}
+"""The kinds whose blend has one component, everywhere alike."""
 
 StreamPosition = Annotated[str, Field(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 """The id of an entry of the event log, as Redis writes it: `<milliseconds>-<sequence>`."""
@@ -51,6 +63,37 @@ class Objective(Part):
 
     regularization: NonNegativeFloat = Field(description="λ of the penalty λ·|x|², on the scale of `implicit`.")
     confidence: ConfidenceRecipe
+    frequency_exponent: NonNegativeFloat = Field(
+        default=0, description="ν: the penalty of a user is λ·s^ν, s the sum of their confidences; 0: λ for everybody."
+    )
+
+
+class BlendSpec(Part):
+    """The weights of a score that is a sum of components, by how many items the user's positive history has.
+
+    Bucket b holds histories of up to bounds[b] items, the last one all longer histories; each component has one weight
+    a bucket.
+    """
+
+    bounds: list[PositiveInt] = Field(description="Ascending; empty: one bucket for everybody.")
+    weights: dict[Component, list[NonNegativeFloat]] = Field(description="By component: a weight for each bucket.")
+
+    @model_validator(mode="after")
+    def _every_bucket_is_weighed(self) -> Self:
+        if any(upper <= lower for lower, upper in pairwise(self.bounds)):
+            raise ValueError("the bounds of a blend are not ascending")
+        if set(self.weights) != set(COMPONENTS):
+            raise ValueError(f"a blend has weights for {', '.join(COMPONENTS)}, 0 where one does not count")
+        if any(len(values) != len(self.bounds) + 1 for values in self.weights.values()):
+            raise ValueError(f"{len(self.bounds)} bounds of a blend ask for {len(self.bounds) + 1} weights a component")
+        if not all(any(bucket) for bucket in zip(*self.weights.values(), strict=True)):
+            raise ValueError("a bucket of a blend has no weight above 0")
+        return self
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """Those that count in some bucket."""
+        return tuple(name for name in COMPONENTS if any(self.weights[name]))
 
 
 class DataSummary(Part):
@@ -111,8 +154,8 @@ class FileEntry(Part):
 class Manifest(Part):
     """The whole of `manifest.json`."""
 
-    format_version: Literal[1, 2]
-    kind: Literal["als"]
+    format_version: Literal[1, 2, 3]
+    kind: Kind
     version: Annotated[str, Field(pattern=VERSION_PATTERN)]
     created_at: str
     as_of: float | None = Field(description="Unix seconds to which weights were decayed; null: data has no times.")
@@ -134,10 +177,28 @@ class Manifest(Part):
         default=None, description="Users erased up to then (Unix seconds) are not in the data; null: not looked at."
     )
     content: ContentSummary | None = Field(default=None, description="Null where nothing is known of the items.")
+    blend: BlendSpec | None = Field(default=None, description="Null for als and bpr: the factors alone are the score.")
 
     @model_validator(mode="after")
     def _format_1_has_none_of_format_2(self) -> Self:
         added = ("log_ends", "erasures_applied_at", "content")
         if self.format_version == 1 and any(getattr(self, name) is not None for name in added):
             raise ValueError(f"a manifest of format 1 has none of {', '.join(added)}")
+        return self
+
+    @model_validator(mode="after")
+    def _formats_before_3_have_none_of_it(self) -> Self:
+        if self.format_version < 3 and (self.kind != "als" or self.blend or self.objective.frequency_exponent):
+            raise ValueError(
+                f"a manifest of format {self.format_version} has no kind but als, blend or frequency_exponent"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _kind_and_blend_agree(self) -> Self:
+        if (self.kind in ("als", "bpr")) != (self.blend is None):
+            raise ValueError(f"a model of kind {self.kind} has {'a' if self.blend else 'no'} blend")
+        only = _COMPONENT_OF.get(self.kind)
+        if only and self.blend and (self.blend.bounds or self.blend.components != (only,)):
+            raise ValueError(f"a model of kind {self.kind} blends more than {only}, or by the length of the history")
         return self

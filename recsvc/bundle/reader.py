@@ -33,8 +33,9 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleCorrupt(file, f"cannot be read as JSON ({exc})") from exc
     found = raw.get("format_version") if isinstance(raw, dict) else None
     if isinstance(found, int) and found not in READABLE:
+        readable = f"{', '.join(map(str, READABLE[:-1]))} and {READABLE[-1]}"
         raise FormatUnsupported(
-            f"{path.name} has bundle format {found}; this release reads {' and '.join(map(str, READABLE))}: "
+            f"{path.name} has bundle format {found}; this release reads {readable}: "
             "train again, or serve it with the release that wrote it"
         )
     seal = path / SEAL_NAME

@@ -179,6 +179,24 @@ class ContentMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbours:
+    """How much each item speaks for others: item × item, as CSR by the item that a user has met.
+
+    `indptr` int64 (n_items + 1,); `items` int32 (nnz,), the scored items, ascending within a row; `weights` float32
+    (nnz,), finite; a linear model has negative ones too. Row j is what a preference for item j adds to other items.
+    """
+
+    indptr: Int64
+    items: Int32
+    weights: Float32
+
+    def of(self, row: ItemRow) -> tuple[Int32, Float32]:
+        """The items that one item speaks for, and its weights: two views of equal length."""
+        span = slice(int(self.indptr[row]), int(self.indptr[row + 1]))
+        return self.items[span], self.weights[span]
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """One trained, versioned model, opened: every array is a read-only memory map.
 
@@ -186,7 +204,8 @@ class Bundle:
     (n_items, n_factors); `gram` float64 (n_factors, n_factors) = YᵀY of the item factors; `popularity` float32
     (n_items,) the summed positive weight of each item; `trending` float32 (n_items,) recent weight against the
     longer run, all 0 when the data has no times; `index` a faiss index over the item factors by inner product;
-    `content` None in format 1, and where nothing is known of the items.
+    `content` None in format 1, and where nothing is known of the items; `neighbours` None before format 3, and where
+    no weight of the blend asks for them.
     """
 
     path: Path
@@ -202,6 +221,7 @@ class Bundle:
     catalogue: Catalogue
     index: Any
     content: ContentMap | None = None
+    neighbours: Neighbours | None = None
 
     @property
     def version(self) -> str:

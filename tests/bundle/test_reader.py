@@ -218,9 +218,9 @@ def test_arrays_that_do_not_fit_together_are_refused(bundle_path: Path) -> None:
 
 def test_another_format_version_is_said_to_be_that(bundle_path: Path) -> None:
     manifest = json.loads((bundle_path / "manifest.json").read_text())
-    manifest["format_version"] = 3
+    manifest["format_version"] = 4
     _write_manifest(bundle_path, manifest)
-    with pytest.raises(FormatUnsupported, match="bundle format 3; this release reads 1 and 2: train again"):
+    with pytest.raises(FormatUnsupported, match="bundle format 4; this release reads 1, 2 and 3: train again"):
         open_bundle(bundle_path, None)
 
 

@@ -1,0 +1,224 @@
+"""One score out of several: a weighted sum of what factors, neighbours and popularity say of an item.
+
+The service and the offline evaluation rank blends through this module alone, so their lists are the same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any, Final
+
+import numpy as np
+
+from recsvc.bundle.manifest import COMPONENTS, BlendSpec
+from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64, Neighbours
+from recsvc.scoring.retrieval import best_places, top_items
+
+FACTORS, NEIGHBOURS, POPULARITY = range(len(COMPONENTS))
+"""The rows of `contributions`."""
+
+_RETRIEVED: Final = 400
+"""Each component offers at least so many items, and four times as many as are asked for: what is in nobody's first
+four hundred has no chance of the first hundred but by a sum of middling scores."""
+_DENSE_ITEMS: Final = 200_000
+"""In a catalogue of up to so many items neighbours are summed in an array of all of them, else of those met."""
+_MANY: Final = 8
+"""To gather one row in so many of a matrix takes longer than to multiply all of them."""
+
+
+def bucket_of(spec: BlendSpec, n: int) -> int:
+    """The bucket of a history of `n` positive items."""
+    return bisect_left(spec.bounds, n)
+
+
+def popularity_scores(popularity: Float32) -> Float32:
+    """log(1 + p) as shares of the largest, 0 to 1, all 0 where nothing is popular; float32 (n_items,).
+
+    `popularity` float32 (n_items,), not negative, as in `Bundle`.
+    """
+    logs = np.log1p(popularity.astype(np.float64))
+    most = float(logs.max(initial=0.0))
+    return (logs / most if most > 0 else logs).astype(np.float32)
+
+
+class BlendScorer:
+    """The scores of one model for any user; what does not depend on the user is made once. Safe between threads.
+
+    A user is a `vector` float32 (n_factors,) and a `history` int32 (h,), the distinct rows of their positive items.
+    The length of the history chooses the weights; rows of items behind the model's have no neighbours, and count.
+    """
+
+    def __init__(
+        self, index: Any, item_factors: Float32, neighbours: Neighbours | None, popularity: Float32, spec: BlendSpec
+    ) -> None:
+        """`index` a faiss index by inner product over `item_factors` float32 (n_items, n_factors); `popularity` float32
+        (n_items,) as in `Bundle`. Raises ValueError when a weight asks for neighbours and there are none."""
+        if neighbours is None and any(spec.weights["neighbours"]):
+            raise ValueError("the blend gives neighbours a weight, and there are none")
+        self.index = index
+        self.item_factors = item_factors
+        self.neighbours = neighbours
+        self.popularity = popularity_scores(popularity)
+        self.by_popularity: Int32 = np.argsort(-self.popularity, kind="stable").astype(np.int32)
+        self._spec = spec
+        self._weights = np.array([spec.weights[name] for name in COMPONENTS], dtype=np.float32)
+
+    def weights(self, history_items: int) -> Float32:
+        """The weight of each component for a history of so many items, in the order of COMPONENTS; float32 (3,)."""
+        return np.asarray(self._weights[:, bucket_of(self._spec, history_items)])
+
+    def of(self, vector: Float32, history: Int32) -> Blended:
+        """One user's scores: for several questions in a row."""
+        return Blended(self, vector, history)
+
+    def top(self, vector: Float32, history: Int32, k: int, allowed: Bool | None) -> tuple[Int32, Float32]:
+        """The best items: (rows int32, scores float32), best first, ties by row.
+
+        Each component with a weight offers its best max(4·k, 400) among `allowed` bool (n_items,) (None: all); all
+        that is offered is scored by all components. Items that no neighbour speaks for are not offered by neighbours,
+        so fewer than `k` may come.
+        """
+        return self.of(vector, history).top(k, allowed)
+
+    def score(self, vector: Float32, history: Int32, rows: Int32) -> Float32:
+        """The blended score of each of the rows int32 (m,); float32 (m,)."""
+        return self.of(vector, history).score(rows)
+
+    def contributions(self, vector: Float32, history: Int32, rows: Int32) -> Float32:
+        """What each component adds to the score, in the order of COMPONENTS; float32 (3, m)."""
+        return self.of(vector, history).contributions(rows)
+
+
+class Blended:
+    """One user's scores under a `BlendScorer`."""
+
+    def __init__(self, scorer: BlendScorer, vector: Float32, history: Int32) -> None:
+        self._scorer = scorer
+        self._vector = vector
+        self.history = history
+        self.weights = scorer.weights(len(history))
+        """Of the components, for this user; float32 (3,)."""
+        self._sums: _Sums | None = None
+        if scorer.neighbours is not None and self.weights[NEIGHBOURS] > 0:
+            self._sums = _Sums.of(scorer.neighbours, len(scorer.item_factors), history)
+
+    def top(self, k: int, allowed: Bool | None) -> tuple[Int32, Float32]:
+        """As `BlendScorer.top`."""
+        wanted = max(4 * k, _RETRIEVED)
+        offers: list[Int32] = []
+        if self.weights[FACTORS] > 0:
+            offers.append(top_items(self._scorer.index, self._vector, wanted, allowed)[0])
+        if self._sums is not None:
+            offers.append(self._sums.best(wanted, allowed))
+        if self.weights[POPULARITY] > 0:
+            offers.append(_first_allowed(self._scorer.by_popularity, wanted, allowed))
+        rows = np.unique(np.concatenate(offers)).astype(np.int32)
+        scores = self.score(rows)
+        # The rows ascend and the sort is stable: equal scores stay in the order of their rows.
+        best = np.argsort(-scores, kind="stable")[:k]
+        return rows[best], scores[best]
+
+    def score(self, rows: Int32) -> Float32:
+        """As `BlendScorer.score`."""
+        return np.asarray(self.contributions(rows).sum(axis=0), dtype=np.float32)
+
+    def contributions(self, rows: Int32) -> Float32:
+        """As `BlendScorer.contributions`."""
+        found = np.zeros((len(COMPONENTS), len(rows)), dtype=np.float32)
+        if self.weights[FACTORS] > 0:
+            found[FACTORS] = _products(self._scorer.item_factors, self._vector, rows)
+        if self._sums is not None:
+            found[NEIGHBOURS] = self._sums.at(rows)
+        if self.weights[POPULARITY] > 0:
+            found[POPULARITY] = self._scorer.popularity[rows]
+        found *= self.weights[:, None]
+        return found
+
+    def neighbour_terms(self, rows: Int32) -> Float32:
+        """What each item of the history adds to the score of each row by neighbours; float32 (h, m).
+
+        `rows` int32 (m,) distinct; the sum over the history is row NEIGHBOURS of `contributions`.
+        """
+        found = np.zeros((len(self.history), len(rows)), dtype=np.float32)
+        if self._sums is None or not len(rows):
+            return found
+        order = np.argsort(rows, kind="stable")
+        places = np.minimum(np.searchsorted(rows, self._sums.items, sorter=order), len(rows) - 1)
+        columns = order[places]
+        here = rows[columns] == self._sums.items
+        by_item = np.repeat(np.arange(len(self.history)), self._sums.lengths)
+        found[by_item[here], columns[here]] = self._sums.terms[here] * self.weights[NEIGHBOURS]
+        return found
+
+
+class _Sums:
+    """The rows of a history in the matrix of neighbours, laid end to end, and their sum by scored item.
+
+    `items` int32 (e,) and `terms` float32 (e,) are the entries; `lengths` int64 (h,) how many each item of the history
+    has.
+    """
+
+    def __init__(self, items: Int32, terms: Float32, lengths: Int64, n_items: int) -> None:
+        self.items = items
+        self.terms = terms
+        self.lengths = lengths
+        self._rows: Int32 | None = None
+        """The scored items, ascending, or None where every item has a place in `_sums`."""
+        if n_items <= _DENSE_ITEMS:
+            self._sums: Float64 = np.bincount(items, weights=terms, minlength=n_items).astype(np.float64, copy=False)
+        else:
+            rows, inverse = np.unique(items, return_inverse=True)
+            self._rows = rows
+            self._sums = np.bincount(inverse, weights=terms, minlength=len(rows)).astype(np.float64, copy=False)
+
+    @classmethod
+    def of(cls, neighbours: Neighbours, n_items: int, history: Int32) -> _Sums:
+        """Of the items of a history; those that the matrix does not know have no entries."""
+        known = history < n_items
+        rows = np.where(known, history, 0)
+        starts = np.asarray(neighbours.indptr[rows])
+        lengths = np.where(known, neighbours.indptr[rows + 1] - starts, 0)
+        before = np.cumsum(lengths) - lengths
+        entries = np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+        return cls(neighbours.items[entries], neighbours.weights[entries], lengths, n_items)
+
+    def at(self, rows: Int32) -> Float64:
+        """The sum of each of the rows, 0 for what has no entry; float64 (len(rows),)."""
+        if self._rows is None:
+            return np.asarray(self._sums[rows])
+        if not len(self._rows):
+            return np.zeros(len(rows))
+        places = np.minimum(np.searchsorted(self._rows, rows), len(self._rows) - 1)
+        return np.where(self._rows[places] == rows, self._sums[places], 0.0)
+
+    def best(self, k: int, allowed: Bool | None) -> Int32:
+        """The allowed items with the largest sums above 0, at most `k`; int32."""
+        above = np.flatnonzero(self._sums > 0)
+        rows = above if self._rows is None else self._rows[above]
+        if allowed is not None:
+            shown = allowed[rows]
+            rows, above = rows[shown], above[shown]
+        return np.asarray(rows[best_places(self._sums[above].astype(np.float32), k)], dtype=np.int32)
+
+
+def _products(factors: Float32, vector: Float32, rows: Int32) -> Float32:
+    """The inner product of each row's factors with the vector; float32 (len(rows),).
+
+    Each is summed by itself, so that it is the same to the bit whatever other rows it is computed with: BLAS gives no
+    such promise, and two lists that should be equal would not be where scores are close.
+    """
+    if len(rows) * _MANY > len(factors):
+        return np.asarray(np.einsum("ij,j->i", factors, vector)[rows])
+    return np.asarray(np.einsum("ij,j->i", factors[rows], vector), dtype=np.float32)
+
+
+def _first_allowed(order: Int32, k: int, allowed: Bool | None) -> Int32:
+    """The first `k` of an order that may come."""
+    if allowed is None:
+        return order[:k]
+    span = 2 * k
+    while True:
+        found = order[:span][allowed[order[:span]]]
+        if len(found) >= k or span >= len(order):
+            return found[:k]
+        span *= 4
