@@ -10,17 +10,19 @@ from scipy.sparse import csr_matrix
 
 from recsvc.bundle.manifest import (
     FORMAT_VERSION,
+    BlendSpec,
     ConfidenceRecipe,
     ContentSummary,
     DataSummary,
     FileEntry,
     GateResult,
     IndexSummary,
+    Kind,
     Manifest,
     Objective,
 )
 from recsvc.bundle.reader import open_bundle
-from recsvc.bundle.types import NO_TIME, Bundle, ContentMap, IdTable, Interactions
+from recsvc.bundle.types import NO_TIME, Bundle, ContentMap, IdTable, Interactions, Neighbours
 from recsvc.bundle.writer import Contents, new_version, write_bundle
 from training.als import exact_users
 from training.catalogue import build_catalogue
@@ -35,6 +37,10 @@ RECIPE = ConfidenceRecipe(
     minimum_weight=0.02,
     unobserved_weight=0.1,
 )
+BLEND = BlendSpec(
+    bounds=[4, 8],
+    weights={"factors": [0.5, 1.0, 1.0], "neighbours": [0.5, 0.5, 1.0], "popularity": [0.25, 0.1, 0.0]},
+)
 AS_OF = 1_790_000_000.0
 
 
@@ -46,8 +52,11 @@ def make_contents(
     seed: int = 0,
     has_time: bool = True,
     has_content: bool = True,
+    has_neighbours: bool = False,
 ) -> Contents:
     """Users u000…, items v000… with 5-20 interactions a user; the user rows solve the objective exactly.
+
+    Neighbours are the cosines of the items' columns, signed as the confidence is.
 
     The content map knows the categories, the creators creator-0…6 and the attribute language=pt.
     """
@@ -83,7 +92,21 @@ def make_contents(
         index=build_index(factors.items),
         report="<!doctype html><title>report</title>",
         content=_content(rng, n_factors) if has_content else None,
+        neighbours=_neighbours(matrix) if has_neighbours else None,
     )
+
+
+def _neighbours(matrix: csr_matrix) -> Neighbours:
+    """The cosine of each pair of items over the users, signed as the confidence is, without an item's own."""
+    signs = matrix.copy()
+    signs.data = np.sign(signs.data)
+    lengths = np.sqrt(np.maximum(np.abs(signs).sum(axis=0), 1))
+    unit = csr_matrix(signs.multiply(1 / lengths))
+    cosine = csr_matrix(unit.T @ unit)
+    cosine.setdiag(0)
+    cosine.eliminate_zeros()
+    cosine.sort_indices()
+    return Neighbours(cosine.indptr.astype(np.int64), cosine.indices.astype(np.int32), cosine.data.astype(np.float32))
 
 
 def _content(rng: np.random.Generator, n_factors: int) -> ContentMap:
@@ -110,12 +133,15 @@ def make_manifest(
     passed: bool = True,
     log_ends: dict[str, str] | None = None,
     erasures_applied_at: float | None = None,
+    kind: Kind = "als",
+    blend: BlendSpec | None = None,
 ) -> Manifest:
     """The manifest of `contents`."""
     n_users, n_factors = contents.user_factors.shape
     return Manifest(
         format_version=FORMAT_VERSION,
-        kind="als",
+        kind=kind,
+        blend=blend,
         version=version,
         created_at="2026-11-01T00:00:00+00:00",
         as_of=AS_OF if has_time else None,
@@ -170,10 +196,13 @@ def publish_bundle(
     has_content: bool = True,
     log_ends: dict[str, str] | None = None,
     erasures_applied_at: float | None = None,
+    kind: Kind = "als",
+    blend: BlendSpec | None = None,
     **sizes: int,
 ) -> str:
-    """Writes a bundle into `models_dir` and returns its version."""
-    contents = make_contents(seed=seed, has_time=has_time, has_content=has_content, **sizes)
+    """Writes a bundle into `models_dir` and returns its version. It has neighbours where the blend asks for them."""
+    asked = blend is not None and "neighbours" in blend.components
+    contents = make_contents(seed=seed, has_time=has_time, has_content=has_content, has_neighbours=asked, **sizes)
     chosen = version or new_version()
     write_bundle(
         models_dir,
@@ -186,6 +215,8 @@ def publish_bundle(
             passed=passed,
             log_ends=log_ends,
             erasures_applied_at=erasures_applied_at,
+            kind=kind,
+            blend=blend,
         ),
     )
     return chosen

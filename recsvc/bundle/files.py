@@ -46,6 +46,15 @@ CONTENT_ARRAYS: Final[dict[str, str]] = {
 }
 """From format version 2 on, all four or none: the map from metadata to item factors."""
 
+NEIGHBOUR_ARRAYS: Final[dict[str, str]] = {
+    "neighbours.indptr": "int64",
+    "neighbours.items": "int32",
+    "neighbours.weights": "float32",
+}
+"""From format version 3 on, all three or none: how much each item speaks for others."""
+
+ALL_ARRAYS: Final[dict[str, str]] = ARRAYS | CONTENT_ARRAYS | NEIGHBOUR_ARRAYS
+
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""

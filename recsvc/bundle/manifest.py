@@ -179,6 +179,12 @@ class Manifest(Part):
     content: ContentSummary | None = Field(default=None, description="Null where nothing is known of the items.")
     blend: BlendSpec | None = Field(default=None, description="Null for als and bpr: the factors alone are the score.")
 
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether the `neighbours.*` files belong to the bundle: they are listed, or a weight asks for them."""
+        listed = any(name.startswith("neighbours.") for name in self.files)
+        return listed or (self.blend is not None and "neighbours" in self.blend.components)
+
     @model_validator(mode="after")
     def _format_1_has_none_of_format_2(self) -> Self:
         added = ("log_ends", "erasures_applied_at", "content")
@@ -188,9 +194,11 @@ class Manifest(Part):
 
     @model_validator(mode="after")
     def _formats_before_3_have_none_of_it(self) -> Self:
-        if self.format_version < 3 and (self.kind != "als" or self.blend or self.objective.frequency_exponent):
+        added = self.kind != "als" or self.blend or self.has_neighbours or self.objective.frequency_exponent
+        if self.format_version < 3 and added:
             raise ValueError(
-                f"a manifest of format {self.format_version} has no kind but als, blend or frequency_exponent"
+                f"a manifest of format {self.format_version} has no kind but als, no blend, no neighbours and no "
+                "frequency_exponent"
             )
         return self
 

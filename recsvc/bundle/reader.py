@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from recsvc.bundle.checks import check_ascending, check_content, check_form, check_neighbours, check_shapes
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, replace_file, seal_of, sha256_of
+from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, replace_file, seal_of, sha256_of
 from recsvc.bundle.manifest import MANIFEST_NAME, READABLE, SEAL_NAME, Manifest
-from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Int64, Interactions, StringTable
-
-_MATRICES: Final = frozenset({"user_factors", "item_factors", "gram", "content_weights"})
+from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, Neighbours, StringTable
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -55,33 +54,35 @@ def read_manifest(path: Path) -> Manifest:
 def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) -> Bundle:
     """Opens the bundle in directory `path`.
 
-    With `full`, or without a valid receipt in `receipts_dir`, every file's SHA-256 is compared with the manifest's
-    and a receipt (size, modification time, inode of each file) is left. With a valid receipt opening does not
-    read the arrays: O(1) in the size of the model, the index apart. Raises BundleCorrupt naming the first file
-    that is wrong, FormatUnsupported for another format version.
+    With `full`, or without a valid receipt in `receipts_dir`, every file's SHA-256 is compared with the manifest's,
+    the neighbours are looked at whole, and a receipt (size, modification time, inode of each file) is left. With a
+    valid receipt opening does not read the arrays, the places where rows and names begin apart: next to nothing of
+    the model's size, but for the index. Raises BundleCorrupt naming the first file that is wrong, FormatUnsupported
+    for another format version.
     """
     manifest = read_manifest(path)
     _check_names(path, manifest)
     receipt = receipts_dir / f"{manifest.version}.json" if receipts_dir is not None else None
-    if full or receipt is None or not _receipt_holds(path, manifest, receipt):
+    is_new = full or receipt is None or not _receipt_holds(path, manifest, receipt)
+    if is_new:
         _verify(path, manifest)
-        if receipt is not None:
-            receipt.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(receipt, json.dumps(_stamps(path, manifest)).encode())
-    listed = ARRAYS | (CONTENT_ARRAYS if manifest.content is not None else {})
-    arrays = {name: _map(path / f"{name}.npy", dtype) for name, dtype in listed.items()}
-    _check_form(path, arrays)
+    arrays = {name: _map(path / f"{name}.npy", dtype) for name, dtype in _needed(manifest).items()}
+    check_form(path, arrays)
     bundle = _assemble(path, manifest, arrays)
-    _check_shapes(bundle)
-    _check_content(bundle)
+    check_shapes(bundle)
+    check_content(bundle)
+    check_neighbours(bundle, values=is_new)
+    if is_new and receipt is not None:
+        receipt.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(receipt, json.dumps(_stamps(path, manifest)).encode())
     return bundle
 
 
 def read_user_ids(path: Path) -> IdTable:
     """The user ids of the bundle in directory `path`, mapped; checked for their form alone. Raises BundleCorrupt."""
     offsets, data = (_map(path / f"{name}.npy", ARRAYS[name]) for name in ("user_ids.offsets", "user_ids.data"))
-    _check_form(path, {"user_ids.offsets": offsets, "user_ids.data": data})
-    _check_ascending(path, "user_ids.offsets", offsets)
+    check_form(path, {"user_ids.offsets": offsets, "user_ids.data": data})
+    check_ascending(path, "user_ids.offsets", offsets)
     return IdTable(offsets, data)
 
 
@@ -94,9 +95,14 @@ def _bytes_of(file: Path) -> bytes:
         raise BundleCorrupt(file, f"cannot be read ({exc.strerror})") from exc
 
 
+def _needed(manifest: Manifest) -> dict[str, str]:
+    """The arrays of the bundle, and their dtypes."""
+    content = CONTENT_ARRAYS if manifest.content is not None else {}
+    return ARRAYS | content | (NEIGHBOUR_ARRAYS if manifest.has_neighbours else {})
+
+
 def _check_names(path: Path, manifest: Manifest) -> None:
-    needed = ARRAYS | (CONTENT_ARRAYS if manifest.content is not None else {})
-    for name in [*(f"{array}.npy" for array in needed), INDEX_NAME]:
+    for name in [*(f"{array}.npy" for array in _needed(manifest)), INDEX_NAME]:
         if name not in manifest.files:
             raise BundleCorrupt(path / MANIFEST_NAME, f"does not list {name}")
     for name in manifest.files:
@@ -145,35 +151,6 @@ def _map(file: Path, dtype: str) -> npt.NDArray[Any]:
     return array.view(np.ndarray)
 
 
-def _check_form(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """What can be told of each array without reading it."""
-    for name, array in arrays.items():
-        file = path / f"{name}.npy"
-        if name not in _MATRICES and array.ndim != 1:
-            raise BundleCorrupt(file, f"has {array.ndim} dimensions, the format says 1")
-        if name.endswith((".offsets", ".indptr")) and (not len(array) or array[0] != 0):
-            raise BundleCorrupt(file, "does not begin with 0")
-    for name in (name for name in arrays if name.endswith(".offsets")):
-        data = name.replace(".offsets", ".data")
-        if int(arrays[name][-1]) != len(arrays[data]):
-            raise BundleCorrupt(path / f"{name}.npy", f"does not fit {data}.npy")
-
-
-def _check_ascending(path: Path, name: str, offsets: Int64) -> None:
-    if bool((np.diff(offsets) < 0).any()):
-        raise BundleCorrupt(path / f"{name}.npy", "is not ascending")
-
-
-def _check_content(bundle: Bundle) -> None:
-    """The content map is small enough to be looked at whole."""
-    if bundle.content is None:
-        return
-    _check_ascending(bundle.path, "content_features.offsets", bundle.content.features.offsets)
-    for name, values in (("content_weights", bundle.content.weights), ("content_bias", bundle.content.bias)):
-        if not np.isfinite(values).all():
-            raise BundleCorrupt(bundle.path / f"{name}.npy", "holds a value that is not finite")
-
-
 def _assemble(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[Any]]) -> Bundle:
     def strings(name: str) -> StringTable:
         return StringTable(arrays[f"{name}.offsets"], arrays[f"{name}.data"])
@@ -209,6 +186,7 @@ def _assemble(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[A
         content=ContentMap(ids("content_features"), arrays["content_weights"], arrays["content_bias"])
         if manifest.content is not None
         else None,
+        neighbours=Neighbours(*(arrays[name] for name in NEIGHBOUR_ARRAYS)) if manifest.has_neighbours else None,
     )
 
 
@@ -218,42 +196,3 @@ def _read_index(file: Path) -> Any:
         return faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as exc:
         raise BundleCorrupt(file, "is not a faiss index") from exc
-
-
-def _check_shapes(bundle: Bundle) -> None:
-    manifest, interactions, catalogue = bundle.manifest, bundle.interactions, bundle.catalogue
-    n_users, n_items, n_factors = manifest.n_users, manifest.n_items, manifest.n_factors
-    expected = {
-        "user_ids.offsets": (len(bundle.users), n_users),
-        "item_ids.offsets": (len(bundle.items), n_items),
-        "user_factors": (bundle.user_factors.shape, (n_users, n_factors)),
-        "item_factors": (bundle.item_factors.shape, (n_items, n_factors)),
-        "gram": (bundle.gram.shape, (n_factors, n_factors)),
-        "interactions.indptr": (interactions.indptr.shape, (n_users + 1,)),
-        "interactions.items": (len(interactions.items), int(interactions.indptr[-1])),
-        "interactions.confidence": (interactions.confidence.shape, interactions.items.shape),
-        "popularity": (bundle.popularity.shape, (n_items,)),
-        "trending": (bundle.trending.shape, (n_items,)),
-        "titles.offsets": (len(catalogue.titles), n_items),
-        "creator_of": (catalogue.creator_of.shape, (n_items,)),
-        "item_categories.indptr": (catalogue.item_indptr.shape, (n_items + 1,)),
-        "item_categories.codes": (len(catalogue.item_categories), int(catalogue.item_indptr[-1])),
-        "category_items.indptr": (catalogue.category_indptr.shape, (len(catalogue.categories) + 1,)),
-        "category_items.rows": (len(catalogue.category_items), int(catalogue.category_indptr[-1])),
-        "published_at": (catalogue.published_at.shape, (n_items,)),
-    }
-    if bundle.content is not None and manifest.content is not None:
-        n_features = manifest.content.features
-        expected |= {
-            "content_features.offsets": (len(bundle.content.features), n_features),
-            "content_weights": (bundle.content.weights.shape, (n_features, n_factors)),
-            "content_bias": (bundle.content.bias.shape, (n_factors,)),
-        }
-    for name, (found, wanted) in expected.items():
-        if found != wanted:
-            raise BundleCorrupt(bundle.path / f"{name}.npy", f"has shape {found}, the manifest asks for {wanted}")
-    if bundle.index.ntotal != n_items or bundle.index.d != n_factors:
-        shape = (bundle.index.ntotal, bundle.index.d)
-        raise BundleCorrupt(
-            bundle.path / INDEX_NAME, f"holds {shape} vectors, the manifest asks for {n_items, n_factors}"
-        )

@@ -16,9 +16,9 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
+from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
 from recsvc.bundle.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest
-from recsvc.bundle.types import Catalogue, ContentMap, Float32, Float64, IdTable, Interactions
+from recsvc.bundle.types import Catalogue, ContentMap, Float32, Float64, IdTable, Interactions, Neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,20 @@ class Contents:
     index: Any
     report: str | None = None
     content: ContentMap | None = None
+    neighbours: Neighbours | None = None
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Every array by its name in `ARRAYS` or `CONTENT_ARRAYS`."""
-        return {**self._model_arrays(), **self._content_arrays()}
+        """Every array by its name in `ALL_ARRAYS`."""
+        return {**self._model_arrays(), **self._content_arrays(), **self._neighbour_arrays()}
+
+    def _neighbour_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        if self.neighbours is None:
+            return {}
+        return {
+            "neighbours.indptr": self.neighbours.indptr,
+            "neighbours.items": self.neighbours.items,
+            "neighbours.weights": self.neighbours.weights,
+        }
 
     def _content_arrays(self) -> dict[str, npt.NDArray[Any]]:
         if self.content is None:
@@ -130,7 +140,7 @@ def _write_files(folder: Path, contents: Contents) -> dict[str, FileEntry]:
 
 
 def _check(name: str, array: npt.NDArray[Any]) -> None:
-    dtype = {**ARRAYS, **CONTENT_ARRAYS}[name]
+    dtype = ALL_ARRAYS[name]
     if array.dtype != np.dtype(dtype):
         raise ValueError(f"{name} is {array.dtype}, the format says {dtype}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():

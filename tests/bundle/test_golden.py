@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from recsvc.bundle.reader import open_bundle
+from recsvc.bundle.types import ItemRow, UserRow
+from recsvc.scoring.blend import BlendScorer
 from recsvc.scoring.content import content_vector
 from recsvc.scoring.foldin import fold_in
 from recsvc.scoring.retrieval import top_items
@@ -17,9 +19,10 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 FORMAT_1 = GOLDEN / "format-1" / "20261101T000000Z-00901d"
 FORMAT_2 = GOLDEN / "format-2" / "20261123T000000Z-00902d"
+FORMAT_3 = GOLDEN / "format-3" / "20261127T000000Z-00903d"
 
 
-@pytest.mark.parametrize("path", [FORMAT_1, FORMAT_2], ids=["1", "2"])
+@pytest.mark.parametrize("path", [FORMAT_1, FORMAT_2, FORMAT_3], ids=["1", "2", "3"])
 def test_the_golden_bundle_of_each_format_still_reads_and_recommends(path: Path) -> None:
     bundle = open_bundle(path, None)
     assert (bundle.manifest.n_users, bundle.manifest.n_items, bundle.manifest.n_factors) == (6, 24, 3)
@@ -50,3 +53,28 @@ def test_the_golden_bundle_of_format_2_gives_an_unseen_item_a_vector() -> None:
     row = bundle.content.features.row_of("category:music")
     assert vector is not None
     np.testing.assert_allclose(vector, bundle.content.bias + bundle.content.weights[row], rtol=1e-6)
+
+
+@pytest.mark.parametrize("path", [FORMAT_1, FORMAT_2], ids=["1", "2"])
+def test_bundles_before_format_3_are_plain_als(path: Path) -> None:
+    bundle = open_bundle(path, None)
+    assert (bundle.manifest.kind, bundle.manifest.blend, bundle.neighbours) == ("als", None, None)
+    assert bundle.manifest.objective.frequency_exponent == 0
+
+
+def test_the_golden_bundle_of_format_3_blends_its_components() -> None:
+    bundle = open_bundle(FORMAT_3, None)
+    assert bundle.manifest.kind == "blend"
+    assert bundle.manifest.blend is not None
+    assert bundle.manifest.blend.bounds == [4, 8]
+    items, confidence = bundle.interactions.of(UserRow(5))
+    history = items[confidence > 0]
+    assert len(history) > 8
+    scorer = BlendScorer(bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, bundle.manifest.blend)
+    rows = np.arange(24, dtype=np.int32)
+    assert bundle.neighbours is not None
+    expected = bundle.item_factors @ bundle.user_factors[5]
+    for item in history:
+        spoken_for, weights = bundle.neighbours.of(ItemRow(int(item)))
+        expected[spoken_for] += weights
+    np.testing.assert_allclose(scorer.score(bundle.user_factors[5], history, rows), expected, rtol=1e-5, atol=1e-6)

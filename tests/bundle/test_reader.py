@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, seal_of, sha256_of
+from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, seal_of, sha256_of
 from recsvc.bundle.reader import open_bundle
-from tests.builders import make_bundle, make_contents, publish_bundle
+from recsvc.bundle.types import ItemRow
+from tests.builders import BLEND, make_bundle, make_contents, publish_bundle
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = tmp_path_factory.mktemp("models")
-    return models / publish_bundle(models, seed=1)
+    return models / publish_bundle(models, seed=1, kind="blend", blend=BLEND)
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def bundle_path(published: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(published, tmp_path / published.name))
 
 
-FILES = [*(f"{name}.npy" for name in ARRAYS | CONTENT_ARRAYS), INDEX_NAME]
+FILES = [*(f"{name}.npy" for name in ALL_ARRAYS), INDEX_NAME]
 ALL_FILES = [*FILES, "report.html", "manifest.json", "manifest.sha256"]
 
 
@@ -39,7 +40,7 @@ def _write_manifest(path: Path, manifest: dict[str, object]) -> None:
 
 
 def test_what_is_read_is_what_was_written(published: Path) -> None:
-    contents, bundle = make_contents(seed=1), open_bundle(published, None)
+    contents, bundle = make_contents(seed=1, has_neighbours=True), open_bundle(published, None)
     np.testing.assert_array_equal(bundle.user_factors, contents.user_factors)
     np.testing.assert_array_equal(bundle.item_factors, contents.item_factors)
     np.testing.assert_array_equal(bundle.gram, contents.gram)
@@ -54,6 +55,19 @@ def test_what_is_read_is_what_was_written(published: Path) -> None:
     assert list(bundle.content.features) == list(contents.content.features)
     np.testing.assert_array_equal(bundle.content.weights, contents.content.weights)
     np.testing.assert_array_equal(bundle.content.bias, contents.content.bias)
+    assert bundle.manifest.blend == BLEND
+    assert bundle.neighbours is not None
+    assert contents.neighbours is not None
+    for name in ("indptr", "items", "weights"):
+        np.testing.assert_array_equal(getattr(bundle.neighbours, name), getattr(contents.neighbours, name))
+    items, weights = bundle.neighbours.of(ItemRow(3))
+    assert len(items) == len(weights) == np.diff(contents.neighbours.indptr)[3] > 0
+
+
+def test_a_bundle_without_neighbours_has_none_of_their_files(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    assert bundle.neighbours is None
+    assert not [name for name in bundle.manifest.files if name.startswith("neighbours")]
 
 
 def test_a_bundle_of_items_nothing_is_known_of_has_no_content_map(tmp_path: Path) -> None:
@@ -97,6 +111,58 @@ def test_a_content_map_that_is_not_finite_is_refused(bundle_path: Path, name: st
         open_bundle(bundle_path, None)
 
 
+def _with(array: np.ndarray, place: int, value: float) -> np.ndarray:
+    changed = array.copy()
+    changed[place] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "said"),
+    [
+        ("items", -1, 300, "names items that the bundle does not have"),
+        ("items", 0, -1, "names items that the bundle does not have"),
+        ("items", 1, 0, "is not ascending within a row"),
+        ("indptr", 0, 1, "does not begin with 0"),
+        ("indptr", 2, 10**6, "is not ascending"),
+        ("indptr", -1, 10**6, "neighbours.items"),
+        ("weights", 5, np.nan, "holds a value that is not finite"),
+        ("weights", -1, np.inf, "holds a value that is not finite"),
+    ],
+)
+def test_neighbours_that_cannot_be_summed_are_refused(
+    bundle_path: Path, name: str, place: int, value: float, said: str
+) -> None:
+    file = f"neighbours.{name}"
+    _replace(bundle_path, file, _with(np.load(bundle_path / f"{file}.npy"), place, value))
+    with pytest.raises(BundleCorrupt, match=rf"neighbours\.\w+\.npy: {said}|{said}\.npy: has shape"):
+        open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("name", NEIGHBOUR_ARRAYS)
+def test_neighbours_of_which_a_part_is_not_listed_are_refused(bundle_path: Path, name: str) -> None:
+    manifest = json.loads((bundle_path / "manifest.json").read_text())
+    del manifest["files"][f"{name}.npy"]
+    _write_manifest(bundle_path, manifest)
+    with pytest.raises(BundleCorrupt, match=rf"manifest\.json: does not list {name}\.npy"):
+        open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("name", ["items", "weights"])
+def test_neighbours_of_another_size_than_their_places_are_refused(bundle_path: Path, name: str) -> None:
+    array = np.load(bundle_path / f"neighbours.{name}.npy")
+    _replace(bundle_path, f"neighbours.{name}", array[:-1])
+    with pytest.raises(BundleCorrupt, match=rf"neighbours\.{name}\.npy: has shape"):
+        open_bundle(bundle_path, None)
+
+
+def test_neighbours_are_looked_at_before_a_receipt_is_left(bundle_path: Path, tmp_path: Path) -> None:
+    _replace(bundle_path, "neighbours.weights", _with(np.load(bundle_path / "neighbours.weights.npy"), 0, np.nan))
+    for _ in range(2):
+        with pytest.raises(BundleCorrupt, match=r"neighbours\.weights\.npy"):
+            open_bundle(bundle_path, tmp_path / "receipts")
+
+
 def test_names_of_features_that_overlap_or_reach_too_far_are_refused(bundle_path: Path) -> None:
     offsets = np.load(bundle_path / "content_features.offsets.npy")
     for wrong, said in (
@@ -109,7 +175,7 @@ def test_names_of_features_that_overlap_or_reach_too_far_are_refused(bundle_path
             open_bundle(bundle_path, None)
 
 
-@pytest.mark.parametrize("name", [name for name in ARRAYS | CONTENT_ARRAYS if name.endswith((".offsets", ".indptr"))])
+@pytest.mark.parametrize("name", [name for name in ALL_ARRAYS if name.endswith((".offsets", ".indptr"))])
 @pytest.mark.parametrize("shape", [(), (0,), (2, 2)])
 def test_places_that_are_no_list_are_refused_by_the_files_name(
     bundle_path: Path, name: str, shape: tuple[int, ...]
@@ -128,7 +194,7 @@ def test_a_content_map_of_another_shape_than_the_factors_is_refused(bundle_path:
 
 def test_a_manifest_of_format_1_that_claims_a_content_map_is_refused(bundle_path: Path) -> None:
     manifest = json.loads((bundle_path / "manifest.json").read_text())
-    manifest["format_version"] = 1
+    manifest |= {"format_version": 1, "kind": "als", "blend": None}
     _write_manifest(bundle_path, manifest)
     with pytest.raises(BundleCorrupt, match="format 1 has none of"):
         open_bundle(bundle_path, None)
