@@ -100,7 +100,7 @@ def _neighbours(matrix: csr_matrix) -> Neighbours:
     """The cosine of each pair of items over the users, signed as the confidence is, without an item's own."""
     signs = matrix.copy()
     signs.data = np.sign(signs.data)
-    lengths = np.sqrt(np.maximum(np.abs(signs).sum(axis=0), 1))
+    lengths = np.sqrt(np.maximum(np.bincount(signs.indices, minlength=signs.shape[1]), 1))
     unit = csr_matrix(signs.multiply(1 / lengths))
     cosine = csr_matrix(unit.T @ unit)
     cosine.setdiag(0)

@@ -6,6 +6,7 @@ import numpy as np
 
 from recsvc.bundle.types import Bundle, Int32, ItemRow, UserRow
 from recsvc.eventlog.tombstones import Tombstones
+from recsvc.scoring.blend import POPULARITY, BlendScorer
 from recsvc.scoring.foldin import fold_in
 from recsvc.scoring.retrieval import top_items
 
@@ -21,19 +22,39 @@ def recommended_lines(bundle: Bundle, user_id: str, limit: int, erased: Tombston
     if not (confidence > 0).any():
         head = f"{user_id} in {bundle.version}: no preference is left after the decay; the most popular unseen items"
         return [head, *_popular(bundle, limit, items)]
-    folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, bundle.manifest.objective.regularization)
+    head = f"{user_id} in {bundle.version}: {len(items)} items consumed"
+    return [head, *_personal(bundle, UserRow(row), limit)]
+
+
+def _personal(bundle: Bundle, row: UserRow, limit: int) -> list[str]:
+    """The user's best unseen items, by the blend where the bundle has one, else by the factors."""
+    items, confidence = bundle.interactions.of(row)
+    objective = bundle.manifest.objective
+    total = len(bundle.items) + float((np.abs(confidence) - 1.0).sum())
+    regularization = objective.regularization * total**objective.frequency_exponent
+    folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, regularization)
     allowed = np.ones(len(bundle.items), dtype=bool)
     allowed[items] = False
-    best, scores = top_items(bundle.index, folded.vector, limit, allowed)
-    reasons = folded.explain(bundle.item_factors[best], per_item=2)
-    head = f"{user_id} in {bundle.version}: {len(items)} items consumed"
+    blend = bundle.manifest.blend
+    if blend is None:
+        best, scores = top_items(bundle.index, folded.vector, limit, allowed)
+        reasons = folded.explain(bundle.item_factors[best], per_item=2)
+    else:
+        scorer = BlendScorer(bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend)
+        user = scorer.of(bundle.user_factors[row], items[confidence > 0])
+        best, scores = user.top(limit, allowed)
+        reasons = user.explain(best, bundle.item_factors[best], folded, per_item=2)
+        for place in np.flatnonzero(np.argmax(user.contributions(best), axis=0) == POPULARITY):
+            reasons[place] = []
     return [
-        head,
-        *(
-            _line(bundle, int(item), float(score), "because of " + ", ".join(_name(bundle, j) for j in own))
-            for item, score, own in zip(best, scores, reasons, strict=True)
-        ),
+        _line(bundle, int(item), float(score), _because(bundle, own))
+        for item, score, own in zip(best, scores, reasons, strict=True)
     ]
+
+
+def _because(bundle: Bundle, own: list[int]) -> str:
+    """The user's own items that raised a score most; what none of them raised came for being popular."""
+    return "because of " + ", ".join(_name(bundle, j) for j in own) if own else "popular"
 
 
 def _popular(bundle: Bundle, limit: int, seen: Int32 | None) -> list[str]:

@@ -137,7 +137,7 @@ class Item(BaseModel):
 
     id: str
     score: float = Field(description="Comparable between items of one source only.")
-    source: Literal["als", "trending", "popular", "latest", "content"]
+    source: Literal["als", "trending", "popular", "latest", "content", "item-item"]
     reason: BecauseOf | FromList
     title: str | None = None
     categories: list[str] | None = None

@@ -12,6 +12,7 @@ import numpy as np
 
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec
 from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64, Neighbours
+from recsvc.scoring.foldin import Folded, strongest
 from recsvc.scoring.retrieval import best_places, top_items
 
 FACTORS, NEIGHBOURS, POPULARITY = range(len(COMPONENTS))
@@ -94,7 +95,7 @@ class Blended:
 
     def __init__(self, scorer: BlendScorer, vector: Float32, history: Int32) -> None:
         self._scorer = scorer
-        self._vector = vector
+        self.vector = vector
         self.history = history
         self.weights = scorer.weights(len(history))
         """Of the components, for this user; float32 (3,)."""
@@ -107,7 +108,7 @@ class Blended:
         wanted = max(4 * k, _RETRIEVED)
         offers: list[Int32] = []
         if self.weights[FACTORS] > 0:
-            offers.append(top_items(self._scorer.index, self._vector, wanted, allowed)[0])
+            offers.append(top_items(self._scorer.index, self.vector, wanted, allowed)[0])
         if self._sums is not None:
             offers.append(self._sums.best(wanted, allowed))
         if self.weights[POPULARITY] > 0:
@@ -126,13 +127,25 @@ class Blended:
         """As `BlendScorer.contributions`."""
         found = np.zeros((len(COMPONENTS), len(rows)), dtype=np.float32)
         if self.weights[FACTORS] > 0:
-            found[FACTORS] = _products(self._scorer.item_factors, self._vector, rows)
+            found[FACTORS] = _products(self._scorer.item_factors, self.vector, rows)
         if self._sums is not None:
             found[NEIGHBOURS] = self._sums.at(rows)
         if self.weights[POPULARITY] > 0:
             found[POPULARITY] = self._scorer.popularity[rows]
         found *= self.weights[:, None]
         return found
+
+    def explain(self, rows: Int32, vectors: Float32, folded: Folded | None, per_item: int) -> list[list[int]]:
+        """For each of the rows int32 (m,), distinct, the items of the history that raised its score most.
+
+        What an item of the history adds is the weighted sum of its term in the fold-in (`Folded.terms`, which takes
+        `vectors` float32 (m, n_factors); without a fold-in, nothing) and of what it says as a neighbour. At most
+        `per_item` each, best first, only those that raised it.
+        """
+        terms = self.neighbour_terms(rows).astype(np.float64)
+        if folded is not None and self.weights[FACTORS] > 0:
+            terms += self.weights[FACTORS] * folded.terms(vectors)[1]
+        return strongest(self.history, terms, per_item)
 
     def neighbour_terms(self, rows: Int32) -> Float32:
         """What each item of the history adds to the score of each row by neighbours; float32 (h, m).

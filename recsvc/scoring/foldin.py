@@ -27,14 +27,30 @@ class Folded:
         positive history, s_i = Σ_j c_j · yᵢᵀ A⁻¹ yⱼ (Hu, Koren & Volinsky 2008, section 5); the terms are
         ranked. At most `per_item` rows each, best first, only those that contribute positively.
         """
+        rows, terms = self.terms(candidates)
+        return strongest(rows, terms, per_item)
+
+    def terms(self, candidates: Float32) -> tuple[Int32, Float64]:
+        """The user's own positive items, and what each adds to each candidate's score: rows int32 (p,), float64 (p, k).
+
+        `candidates` float32 (k, n_factors). The columns sum to the scores, which negative confidences only lower
+        through A.
+        """
         positive = self._confidence > 0
-        if per_item <= 0 or not positive.any() or len(candidates) == 0:
-            return [[] for _ in range(len(candidates))]
-        solved, _ = dpotrs(self._cholesky, candidates.T.astype(np.float64))
-        terms = (self._history[positive] @ solved) * self._confidence[positive, None]
         rows = self._items[positive]
-        best = np.argsort(-terms, axis=0, kind="stable")[:per_item]
-        return [[int(rows[j]) for j in best[:, column] if terms[j, column] > 0] for column in range(terms.shape[1])]
+        if not len(rows) or not len(candidates):
+            return rows, np.zeros((len(rows), len(candidates)))
+        solved, _ = dpotrs(self._cholesky, candidates.T.astype(np.float64))
+        return rows, (self._history[positive] @ solved) * self._confidence[positive, None]
+
+
+def strongest(rows: Int32, terms: Float64, per_item: int) -> list[list[int]]:
+    """For each column of `terms` (p, k) the rows int32 (p,) of its largest positive terms, at most `per_item`, best
+    first, equal ones in their order."""
+    if per_item <= 0 or not len(rows):
+        return [[] for _ in range(terms.shape[1])]
+    best = np.argsort(-terms, axis=0, kind="stable")[:per_item]
+    return [[int(rows[j]) for j in best[:, column] if terms[j, column] > 0] for column in range(terms.shape[1])]
 
 
 def fold_in(gram: Float64, item_factors: Float32, items: Int32, confidence: Float32, regularization: float) -> Folded:

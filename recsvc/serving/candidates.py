@@ -25,16 +25,18 @@ class Source(IntEnum):
     LATEST = 3
     CONTENT = 4
     """By the model, for an item that nobody had met: its vector is made of what is known of it."""
+    NEIGHBOURS = 5
+    """By a blended model, for the items that the user met: others met them and this one."""
 
     @property
     def label(self) -> str:
         """The name in answers."""
-        return self.name.lower()
+        return "item-item" if self is Source.NEIGHBOURS else self.name.lower()
 
     @property
     def by_model(self) -> bool:
         """Whether the model scored it, so that the user's own items explain it."""
-        return self in (Source.ALS, Source.CONTENT)
+        return self in (Source.ALS, Source.CONTENT, Source.NEIGHBOURS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ class CandidateList:
     """Candidates, best first, without repeats.
 
     `rows` int32 (n,) item rows; `scores` float32 (n,), comparable within one source only; `sources` uint8 (n,)
-    values of `Source`; `reasons` int32 (n, REASONS): for ALS and content the rows of the user's own items that raised
-    the score most, for the other sources a category code in column 0; NO_REASON where there is none. `complete`
+    values of `Source`; `reasons` int32 (n, REASONS): for sources by a model the rows of the user's own items that
+    raised the score most, for the others a category code in column 0; NO_REASON where there is none. `complete`
     says that nothing else may be recommended: a longer list would not be longer. `degraded` is what fell back
     when the list was computed; `computed_at` is Unix seconds by Redis' clock, None for a list that is kept nowhere;
     `of_history` says that the history that the bundle has of the user went into it.

@@ -16,6 +16,25 @@ NO_ROWS: Int32 = np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
+class Apart:
+    """The eligible rows that are scored apart from the index, which has raw scores of the items trained on.
+
+    `content` int32 (m,) have vectors by content only; `demoted` int32 (d,) have factors, and scores that shrink;
+    `rows` int32 (m + d,) are both, in this order.
+    """
+
+    content: Int32
+    demoted: Int32
+    rows: Int32
+    _vectors: Float32
+    _shown: Bool
+
+    def products(self, vector: Float32) -> Float32:
+        """The inner product of each vector by content with `vector` float32 (n_factors,); float32 (m,)."""
+        return np.asarray((self._vectors @ vector)[self._shown], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class Eligible:
     """`allowed` bool (n_rows,) of the catalogue at the moment of `changed`. `factors` float32 (n_rows,), 0 to 1, by
     which scores are multiplied, or None where all are 1."""
@@ -37,6 +56,17 @@ class Eligible:
     def weighed(self, rows: Int32, scores: Float32) -> Float32:
         """The scores of these rows, multiplied."""
         return scores if self.factors is None else np.asarray(scores * self.factors[rows], dtype=np.float32)
+
+    def apart(self, n_items: int) -> Apart:
+        """What is to be scored apart, under a model of `n_items` items."""
+        content, demoted = self.changed.content, NO_ROWS
+        shown = self.allowed[content.rows]
+        if self.factors is not None:
+            trained = np.ones(n_items, dtype=np.bool_)
+            trained[content.rows[content.rows < n_items]] = False
+            demoted = np.flatnonzero(self.demoted[:n_items] & self.allowed[:n_items] & trained).astype(np.int32)
+        rows = content.rows[shown]
+        return Apart(rows, demoted, np.concatenate([rows, demoted]), content.vectors, shown)
 
     def among(self, rows: Int32) -> Eligible:
         """Those of the rows that may come."""

@@ -45,7 +45,7 @@ class Orderings:
     def head(self, source: Source, among: Eligible, depth: int, categories: Sequence[str] = ()) -> CandidateList:
         """The best `depth` eligible items of a source. Popular ends with what is newer than the bundle."""
         rows, scores = self._latest(among, depth) if source is Source.LATEST else self._best(source, None, among, depth)
-        return plain(rows, scores, source, self._reason_categories(rows, categories))
+        return plain(rows, scores, source, self.reason_categories(rows, categories))
 
     def mixed(self, among: Eligible, depth: int, categories: Sequence[str] = ()) -> CandidateList:
         """Trending and popular eligible items in turns, `depth` at most."""
@@ -175,7 +175,7 @@ class Orderings:
             shares[known] = values[rows[known]] / best
         return shares
 
-    def _reason_categories(self, rows: Int32, categories: Sequence[str]) -> Int32:
+    def reason_categories(self, rows: Int32, categories: Sequence[str]) -> Int32:
         """For each item the first of its categories that was asked for, else its first one, else NO_REASON."""
         asked = {self._view.category_code(category) for category in categories}
         codes = np.full(len(rows), NO_REASON, dtype=np.int32)

@@ -12,6 +12,7 @@ from recsvc.bundle.types import Bundle, Float32, Int32, UserRow
 from recsvc.catalog.live import LiveItems
 from recsvc.eventlog.position import StreamId
 from recsvc.eventlog.tombstones import Tombstones
+from recsvc.scoring.blend import BlendScorer
 from recsvc.serving.candidates import CandidateList
 from recsvc.serving.orderings import Orderings
 from recsvc.serving.view import LiveView
@@ -38,6 +39,13 @@ class ServedModel:
     def __init__(self, bundle: Bundle, items: LiveItems | None = None, erasures: Tombstones | None = None) -> None:
         """`items` and `erasures` are followed as they change; without them there are none."""
         self.bundle = bundle
+        blend = bundle.manifest.blend
+        self.scorer = (
+            None
+            if blend is None
+            else BlendScorer(bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend)
+        )
+        """Ranks by the blend; None where the factors alone are the score."""
         self.view = LiveView(bundle, items if items is not None else LiveItems())
         self.orderings = Orderings(bundle, self.view)
         self.erasures = erasures if erasures is not None else Tombstones()

@@ -8,8 +8,10 @@ from typing import Final
 import numpy as np
 
 from recsvc.bundle.types import Float32, Int32
+from recsvc.scoring.blend import FACTORS, BlendScorer
 from recsvc.scoring.foldin import Folded, fold_in_vectors
 from recsvc.scoring.retrieval import best_places, cosines, most_similar, top_items
+from recsvc.serving.blending import by_blend
 from recsvc.serving.candidates import NO_REASON, REASONS, CandidateList, Source, joined
 from recsvc.serving.degraded import Degraded
 from recsvc.serving.eligible import Eligible, eligible
@@ -24,11 +26,13 @@ def for_user(model: ServedModel, known: Knowledge, categories: Sequence[str], de
     """The list of somebody of whom something is known, at `now` (Unix seconds).
 
     The vector is the fold-in of all that is known; for a user of the model without news that is the stored factor, and
-    comes with the explanation. Without anything liked it is a newcomer's list.
+    comes with the explanation. Without anything liked it is a newcomer's list. A blended model ranks by its blend.
     """
     among = eligible(model.view, categories, now, consumed=known.consumed, unwanted=known.unwanted)
     if not known.has_positive:
         return _newcomers(model, among, categories, depth, known)
+    if model.scorer is not None:
+        return _blended(model, model.scorer, known, among, categories, depth)
     try:
         folded = _fold_in(model, known)
     except np.linalg.LinAlgError:
@@ -92,6 +96,27 @@ def _newcomers(
     return joined(parts, depth=depth, complete=parts[-1].complete, degraded=degraded)
 
 
+def _blended(
+    model: ServedModel, scorer: BlendScorer, known: Knowledge, among: Eligible, categories: Sequence[str], depth: int
+) -> CandidateList:
+    """The list by the weights that the length of the positive history chooses; folded in where factors count."""
+    history = known.items[known.confidence > 0]
+    stored = None if known.row is None else model.bundle.user_factors[known.row]
+    folded, degraded = None, known.degraded
+    if scorer.weights(len(history))[FACTORS] > 0:
+        try:
+            folded = _fold_in(model, known)
+        except np.linalg.LinAlgError:
+            degraded = (*degraded, Degraded.FOLD_IN)
+    if stored is not None and (folded is None or not known.fresh.any()):
+        # To the bit what the model was evaluated with: the fold-in of the same history differs in the last digits.
+        vector = stored
+    else:
+        vector = np.zeros(model.bundle.item_factors.shape[1], dtype=np.float32) if folded is None else folded.vector
+    own = by_blend(model, scorer.of(vector, history), folded, among, categories, depth)
+    return _filled(model, own, among, categories, depth, degraded)
+
+
 def _fold_in(model: ServedModel, known: Knowledge) -> Folded:
     bundle = model.bundle
     # The stored history counts as it did in training: what had no factors then is nothing in it.
@@ -99,9 +124,10 @@ def _fold_in(model: ServedModel, known: Knowledge) -> Folded:
     stored = ~known.fresh
     vectors[stored] = bundle.item_factors[known.items[stored]]
     vectors[known.fresh] = model.view.vectors(known.items[known.fresh])
-    return fold_in_vectors(
-        bundle.gram, vectors, known.items, known.confidence, bundle.manifest.objective.regularization
-    )
+    objective, n_items = bundle.manifest.objective, bundle.manifest.n_items
+    total = n_items + float((np.abs(known.confidence) - 1.0).sum())
+    regularization = objective.regularization * total**objective.frequency_exponent
+    return fold_in_vectors(bundle.gram, vectors, known.items, known.confidence, regularization)
 
 
 def _by_model(model: ServedModel, vector: Float32, folded: Folded | None, among: Eligible, depth: int) -> CandidateList:
@@ -129,19 +155,14 @@ def _by_model(model: ServedModel, vector: Float32, folded: Folded | None, among:
 
 def _scored_apart(model: ServedModel, vector: Float32, among: Eligible) -> tuple[Int32, Float32]:
     """The eligible rows that are not left to the index, and their final scores."""
-    content, factors = among.changed.content, model.bundle.item_factors
-    shown = among.allowed[content.rows]
-    rows, scores = content.rows[shown], (content.vectors @ vector)[shown]
-    if among.factors is None:
-        return rows, scores
-    trained = np.ones(len(factors), dtype=np.bool_)
-    trained[content.rows[content.rows < len(factors)]] = False
-    demoted = np.flatnonzero(among.demoted[: len(factors)] & among.allowed[: len(factors)] & trained).astype(np.int32)
+    factors, apart = model.bundle.item_factors, among.apart(len(model.bundle.items))
+    demoted, scores = apart.demoted, apart.products(vector)
+    if not len(demoted):
+        return apart.rows, among.weighed(apart.rows, scores)
     # To gather many rows takes longer than to multiply all of them.
     many = len(demoted) * _MANY > len(factors)
     products = (factors @ vector)[demoted] if many else factors[demoted] @ vector
-    rows = np.concatenate([rows, demoted])
-    return rows, among.weighed(rows, np.concatenate([scores, products]))
+    return apart.rows, among.weighed(apart.rows, np.concatenate([scores, products]))
 
 
 def _near(model: ServedModel, row: int, among: Eligible, depth: int) -> CandidateList:
@@ -173,7 +194,7 @@ def _filled(
     degraded: tuple[Degraded, ...],
 ) -> CandidateList:
     parts = [] if own is None else [own]
-    if own is None or len(own) < depth:
+    if own is None or len(own) < min(depth, among.count):
         fill = model.orderings.mixed(among, depth, categories)
         parts.append(fill)
         degraded += fill.degraded

@@ -25,6 +25,7 @@ _PARTS: Final = {
     "start": "starting",
     "fold-in": "folding",
     "search": "searching",
+    "blend": "blending",
     "http": "answering",
     "events": "events",
     "worker": "writing",

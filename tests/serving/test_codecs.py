@@ -57,7 +57,7 @@ def lists(draw: st.DrawFn) -> CandidateList:
     count = draw(st.integers(0, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     sources = rng.integers(0, len(Source), count).astype(np.uint8)
-    by_model = np.isin(sources, [Source.ALS, Source.CONTENT])
+    by_model = np.isin(sources, [Source.ALS, Source.CONTENT, Source.NEIGHBOURS])
     of_items = rng.integers(0, N_ITEMS + len(NEW), (count, REASONS))
     of_items[rng.random(count) < 0.3, 1] = NO_REASON
     of_categories = np.full((count, REASONS), NO_REASON)
