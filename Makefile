@@ -87,8 +87,9 @@ format: $(STAMP) ## format and mend what can be mended
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consistency or erasure
-	@$(if $(WHAT),,echo "usage: make show WHAT=reaction|consistency|erasure"; exit 2;) $(PY) -m tests.shows "$(WHAT)"
+show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consistency, erasure or blend (DATASET=)
+	@$(if $(WHAT),,echo "usage: make show WHAT=reaction|consistency|erasure|blend"; exit 2;) \
+	  $(PY) -m tests.shows "$(WHAT)" $(if $(DATASET),--dataset "$(DATASET)")
 
 bench: $(STAMP) ## figures, as ratios to baselines run in the same call
 	@$(PY) -m tests.bench

@@ -30,17 +30,7 @@ class Stage:
 
     def train(self, command: str, *options: str) -> str:
         """Runs a training command as `make` does; returns what it printed."""
-        said = subprocess.run(
-            [sys.executable, "-m", "training", command, *options],
-            env=environment(self.models_dir, self.state_dir),
-            cwd=Path.cwd(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if said.returncode:
-            raise RuntimeError(f"training {command} ended with {said.returncode}:\n{said.stdout}{said.stderr}")
-        return said.stdout
+        return train(self.models_dir, self.state_dir, command, *options)
 
     @contextmanager
     def services(self, count: int, **settings: object) -> Iterator[list[httpx.Client]]:
@@ -77,6 +67,22 @@ def stage(directory: Path) -> Iterator[Stage]:
         yield made
     finally:
         redis.kill()
+
+
+def train(models_dir: Path, state_dir: Path, command: str, *options: str) -> str:
+    """Runs a training command as `make` does; returns what it printed."""
+    data_dir = Path(os.environ.get("RECSVC_DATA_DIR") or "data").absolute()
+    said = subprocess.run(
+        [sys.executable, "-m", "training", command, *options],
+        env=environment(models_dir, state_dir, data_dir=data_dir),
+        cwd=Path.cwd(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if said.returncode:
+        raise RuntimeError(f"training {command} ended with {said.returncode}:\n{said.stdout}{said.stderr}")
+    return said.stdout
 
 
 def event(user: str, item: str, kind: str = "like") -> dict[str, Any]:
