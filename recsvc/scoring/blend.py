@@ -155,12 +155,14 @@ class Blended:
         found = np.zeros((len(self.history), len(rows)), dtype=np.float32)
         if self._sums is None or not len(rows):
             return found
-        order = np.argsort(rows, kind="stable")
-        places = np.minimum(np.searchsorted(rows, self._sums.items, sorter=order), len(rows) - 1)
-        columns = order[places]
-        here = rows[columns] == self._sums.items
-        by_item = np.repeat(np.arange(len(self.history)), self._sums.lengths)
-        found[by_item[here], columns[here]] = self._sums.terms[here] * self.weights[NEIGHBOURS]
+        # A look-up of the whole catalogue is written faster than many entries are searched for in a few rows.
+        columns_of = np.full(len(self._scorer.item_factors), -1, dtype=np.int32)
+        trained = np.flatnonzero(rows < len(columns_of))
+        columns_of[rows[trained]] = trained
+        columns = columns_of[self._sums.items]
+        here = np.flatnonzero(columns >= 0)
+        by_item = np.repeat(np.arange(len(self.history)), self._sums.lengths)[here]
+        found[by_item, columns[here]] = self._sums.terms[here] * self.weights[NEIGHBOURS]
         return found
 
 
