@@ -11,12 +11,13 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
 )
 
-from recsvc.bundle.manifest import ConfidenceRecipe
+from recsvc.bundle.manifest import ConfidenceRecipe, Objective
 from recsvc.events.schema import EVENT_TYPES
 from training.errors import ConfigInvalid
 
@@ -62,7 +63,10 @@ class AlsConfig(Section):
 
     factors: Annotated[int, Field(ge=1, le=2048)]
     regularization: PositiveFloat
+    frequency_exponent: Annotated[float, Field(ge=0, le=2)]
+    init_scale: PositiveFloat
     iterations: Annotated[int, Field(ge=1, le=1000)]
+    patience: NonNegativeInt
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -105,6 +109,14 @@ class RunConfig(Section):
     content: ContentConfig
     evaluation: EvaluationConfig
     gate: GateConfig
+
+    def objective(self) -> Objective:
+        """What the factors minimise, as the manifest records it."""
+        return Objective(
+            regularization=self.als.regularization,
+            frequency_exponent=self.als.frequency_exponent,
+            confidence=self.interactions.recipe(),
+        )
 
 
 def load_config(dataset: str, override: Path | None) -> RunConfig:

@@ -7,6 +7,7 @@ from recsvc.bundle.types import Float32
 from training.als import fit_als
 from training.compare import gate
 from training.config import RunConfig
+from training.early_stopping import with_chosen_iterations
 from training.evaluate import Evaluation, evaluate
 from training.plan import Plan
 from training.progress import Progress
@@ -19,7 +20,8 @@ MODEL = "als"
 
 def fitted_ranker(name: str, split: Split, config: RunConfig, progress: Progress) -> FactorRanker:
     """ALS fitted on the training part, as something that ranks."""
-    factors = fit_als(split.train, config.als, progress=None if progress.quiet else name)
+    settings = with_chosen_iterations(split.train, config.als)
+    factors = fit_als(split.train, settings, progress=None if progress.quiet else name)
     return FactorRanker(name, factors.users, factors.items)
 
 

@@ -12,7 +12,7 @@ from recsvc.bundle.manifest import ConfidenceRecipe
 from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64
 from recsvc.events.schema import EVENT_TYPES, TYPE_CODES
 from recsvc.scoring.confidence import combined
-from recsvc.scoring.foldin import fold_in
+from recsvc.scoring.foldin import effective_regularization, fold_in
 from training import metrics
 from training.als import Factors, fit_als
 from training.compare import PairedComparison, paired
@@ -152,7 +152,9 @@ def _folded(events: Events, rows: Int64, factors: Factors, recipe: ConfidenceRec
     types = [EVENT_TYPES[code] for code in events.types[rows].tolist()]
     news = (events.items[rows], types, events.values[rows], events.timestamps[rows])
     items, confidence = combined(nothing, news, recipe, None)
-    return fold_in(factors.gram, factors.items, items, confidence, config.als.regularization).vector
+    objective = config.objective()
+    regularization = effective_regularization(objective, len(factors.items), confidence)
+    return fold_in(factors.gram, factors.items, items, confidence, regularization).vector
 
 
 def _unseen(scores: Float32, seen: csr_matrix) -> Float32:

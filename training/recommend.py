@@ -7,7 +7,7 @@ import numpy as np
 from recsvc.bundle.types import Bundle, Int32, ItemRow, UserRow
 from recsvc.eventlog.tombstones import Tombstones
 from recsvc.scoring.blend import POPULARITY, BlendScorer
-from recsvc.scoring.foldin import fold_in
+from recsvc.scoring.foldin import effective_regularization, fold_in
 from recsvc.scoring.retrieval import top_items
 
 
@@ -29,9 +29,7 @@ def recommended_lines(bundle: Bundle, user_id: str, limit: int, erased: Tombston
 def _personal(bundle: Bundle, row: UserRow, limit: int) -> list[str]:
     """The user's best unseen items, by the blend where the bundle has one, else by the factors."""
     items, confidence = bundle.interactions.of(row)
-    objective = bundle.manifest.objective
-    total = len(bundle.items) + float((np.abs(confidence) - 1.0).sum())
-    regularization = objective.regularization * total**objective.frequency_exponent
+    regularization = effective_regularization(bundle.manifest.objective, bundle.manifest.n_items, confidence)
     folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, regularization)
     allowed = np.ones(len(bundle.items), dtype=bool)
     allowed[items] = False

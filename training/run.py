@@ -17,7 +17,6 @@ from recsvc.bundle.manifest import (
     GateResult,
     IndexSummary,
     Manifest,
-    Objective,
 )
 from recsvc.bundle.registry import Registry
 from recsvc.bundle.types import ContentMap, IdTable, Interactions
@@ -26,6 +25,7 @@ from training.als import Factors, fit_als
 from training.catalogue import build_catalogue
 from training.cold_start import ColdStart, Content, map_metadata
 from training.config import RunConfig
+from training.early_stopping import with_chosen_iterations
 from training.errors import DataInvalid
 from training.evaluate import Evaluation
 from training.experiment import MODEL, gate_against, measure
@@ -116,7 +116,8 @@ def fit_everything(dataset: Dataset, config: RunConfig, progress: Progress) -> F
     events = dataset.events
     as_of = float(events.timestamps.max()) if events.has_time else None
     matrix = build_matrix(events, config.interactions.recipe(), as_of)
-    factors = fit_als(matrix.training, config.als, progress=None if progress.quiet else MODEL)
+    settings = with_chosen_iterations(matrix.training, config.als)
+    factors = fit_als(matrix.training, settings, progress=None if progress.quiet else MODEL)
     if float(np.abs(factors.items).max()) < _COLLAPSED:
         progress.say(
             f"  warning: all factors are next to 0, so no list will be personal: als.regularization = "
@@ -212,9 +213,7 @@ def make_manifest(
         n_users=n_users,
         n_items=len(fit.factors.items),
         n_factors=n_factors,
-        objective=Objective(
-            regularization=plan.config.als.regularization, confidence=plan.config.interactions.recipe()
-        ),
+        objective=plan.config.objective(),
         recipe=plan.recorded(),
         data=data_summary(dataset, fit),
         metrics=evaluation.means() if evaluation is not None else {},

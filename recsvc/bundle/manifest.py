@@ -62,6 +62,9 @@ class Objective(Part):
     """The regularised least-squares problem whose solution the user factors are."""
 
     regularization: NonNegativeFloat = Field(description="λ of the penalty λ·|x|², on the scale of `implicit`.")
+    frequency_exponent: NonNegativeFloat = Field(
+        default=0, description="ν: the penalty of user u is λ·s^ν·|x|², s the sum of their confidences over all items."
+    )
     confidence: ConfidenceRecipe
     frequency_exponent: NonNegativeFloat = Field(
         default=0, description="ν: the penalty of a user is λ·s^ν, s the sum of their confidences; 0: λ for everybody."

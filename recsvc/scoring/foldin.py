@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dposv, dpotrs
 
+from recsvc.bundle.manifest import Objective
 from recsvc.bundle.types import Float32, Float64, Int32
 
 
@@ -53,12 +54,29 @@ def strongest(rows: Int32, terms: Float64, per_item: int) -> list[list[int]]:
     return [[int(rows[j]) for j in best[:, column] if terms[j, column] > 0] for column in range(terms.shape[1])]
 
 
+def scaled_regularization(regularization: float, frequency_exponent: float, total: Float64) -> Float64:
+    """λ_u = λ · s_u^ν of rows whose confidences add up to `total` = s_u over all columns; float64, as `total`.
+
+    Frequency-scaled regularisation: Rendle, Krichene, Zhang & Koren, RecSys 2022, equation 3, in the confidences of
+    `Interactions` (`docs/training.md` has the conversion). ν = 0 is λ for every row.
+    """
+    scaled: Float64 = regularization * total**frequency_exponent
+    return scaled
+
+
+def effective_regularization(objective: Objective, n_items: int, confidence: Float32) -> float:
+    """The λ that a history has: `confidence` float32 (n,) signed as in `Interactions`, among `n_items` of training."""
+    total = np.asarray(n_items + (np.abs(confidence.astype(np.float64)) - 1.0).sum())
+    return float(scaled_regularization(objective.regularization, objective.frequency_exponent, total))
+
+
 def fold_in(gram: Float64, item_factors: Float32, items: Int32, confidence: Float32, regularization: float) -> Folded:
     """Solves for the user vector that the training objective gives this history.
 
     x = A⁻¹ Yᵀ C p with A = YᵀY + Yᵀ(C − I)Y + λI (Hu, Koren & Volinsky, ICDM 2008, equation 4).
     `gram` float64 (n_factors, n_factors) = YᵀY; `item_factors` float32 (n_items, n_factors); `items` int32 (n,)
-    distinct item rows; `confidence` float32 (n,) signed as in `Interactions`. Computed in float64, as training's
+    distinct item rows; `confidence` float32 (n,) signed as in `Interactions`; `regularization` the λ of this history
+    (`effective_regularization`). Computed in float64, as training's
     last half-step is, so that a stored user folded in without news is the stored row.
     """
     return fold_in_vectors(gram, item_factors[items], items, confidence, regularization)

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsvc.bundle.types import Float32, Int32
 from recsvc.scoring.blend import FACTORS, BlendScorer
-from recsvc.scoring.foldin import Folded, fold_in_vectors
+from recsvc.scoring.foldin import Folded, effective_regularization, fold_in_vectors
 from recsvc.scoring.retrieval import best_places, cosines, most_similar, top_items
 from recsvc.serving.blending import by_blend
 from recsvc.serving.candidates import NO_REASON, REASONS, CandidateList, Source, joined
@@ -124,9 +124,8 @@ def _fold_in(model: ServedModel, known: Knowledge) -> Folded:
     stored = ~known.fresh
     vectors[stored] = bundle.item_factors[known.items[stored]]
     vectors[known.fresh] = model.view.vectors(known.items[known.fresh])
-    objective, n_items = bundle.manifest.objective, bundle.manifest.n_items
-    total = n_items + float((np.abs(known.confidence) - 1.0).sum())
-    regularization = objective.regularization * total**objective.frequency_exponent
+    manifest = bundle.manifest
+    regularization = effective_regularization(manifest.objective, manifest.n_items, known.confidence)
     return fold_in_vectors(bundle.gram, vectors, known.items, known.confidence, regularization)
 
 

@@ -23,6 +23,7 @@ _PARTS: Final = {
     "pipeline": "pipeline",
     "reading": "reading",
     "start": "starting",
+    "fitting": "fitting",
     "fold-in": "folding",
     "search": "searching",
     "blend": "blending",

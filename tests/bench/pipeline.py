@@ -17,9 +17,10 @@ from threadpoolctl import threadpool_limits
 from recsvc.bundle.manifest import GateResult
 from tests.bench.machine import Neighbours
 from tests.bench.measurement import Context, Measurement, of_samples, seconds_of
-from training.als import cores, exact_users
+from training.als import exact_users
 from training.config import RunConfig, load_config
 from training.errors import DataMissing
+from training.half_step import cores
 from training.matrix import build_matrix
 from training.plan import Places, Plan, Source
 from training.progress import Progress

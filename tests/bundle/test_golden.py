@@ -11,7 +11,7 @@ from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.types import ItemRow, UserRow
 from recsvc.scoring.blend import BlendScorer
 from recsvc.scoring.content import content_vector
-from recsvc.scoring.foldin import fold_in
+from recsvc.scoring.foldin import effective_regularization, fold_in
 from recsvc.scoring.retrieval import top_items
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -29,7 +29,8 @@ def test_the_golden_bundle_of_each_format_still_reads_and_recommends(path: Path)
     assert list(bundle.users) == [f"u{i:03}" for i in range(6)]
     assert bundle.catalogue.title(5) == "Title of item 5"
     items, confidence = bundle.interactions.of(2)
-    folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, bundle.manifest.objective.regularization)
+    regularization = effective_regularization(bundle.manifest.objective, bundle.manifest.n_items, confidence)
+    folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, regularization)
     np.testing.assert_allclose(folded.vector, bundle.user_factors[2], rtol=1e-5)
     allowed = np.ones(24, dtype=bool)
     allowed[items] = False

@@ -13,7 +13,7 @@ import pytest
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.registry import Registry
 from recsvc.bundle.types import UserRow
-from recsvc.scoring.foldin import fold_in
+from recsvc.scoring.foldin import effective_regularization, fold_in
 
 
 class Desk:
@@ -158,10 +158,11 @@ def test_a_missing_data_set_says_which_file_and_where_it_is_published(desk: Desk
 def test_folding_in_every_user_of_deskdrop_gives_the_stored_row(desk: Desk) -> None:
     desk.run("--quiet", "train", "--dataset", "deskdrop")
     bundle = open_bundle(desk.registry.path(desk.registry.versions()[0]), None)
-    regularization = bundle.manifest.objective.regularization
+    manifest = bundle.manifest
     worst = 0.0
     for row in range(len(bundle.users)):
         items, confidence = bundle.interactions.of(UserRow(row))
+        regularization = effective_regularization(manifest.objective, manifest.n_items, confidence)
         folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, regularization)
         stored = bundle.user_factors[row]
         size = float(np.linalg.norm(stored))

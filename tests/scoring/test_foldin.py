@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsvc.scoring.foldin import fold_in, fold_in_vectors
+from recsvc.bundle.manifest import Objective
+from recsvc.scoring.foldin import effective_regularization, fold_in, fold_in_vectors
+from tests.builders import RECIPE
 
 
 def _problem(seed: int, n_items: int = 30, n_factors: int = 6):
@@ -86,3 +88,11 @@ def test_an_item_that_the_model_does_not_know_pulls_the_user_towards_it() -> Non
     )
     assert with_it.vector @ unknown[0] > before @ unknown[0]
     assert 30 in with_it.explain(unknown, 1)[0]
+
+
+@pytest.mark.parametrize(("exponent", "expected"), [(0.0, 0.5), (1.0, 0.5 * 110), (2.0, 0.5 * 110**2)])
+def test_the_regularisation_grows_with_the_confidences_of_the_history(exponent: float, expected: float) -> None:
+    objective = Objective(regularization=0.5, frequency_exponent=exponent, confidence=RECIPE)
+    # 100 items, of which one is held with 8 more than an absent one, one disliked with 2 more, one faded.
+    confidence = np.array([9.0, -3.0, -1.0], np.float32)
+    assert effective_regularization(objective, 100, confidence) == pytest.approx(expected)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from recsvc.serving import sources
 from recsvc.serving.candidates import CandidateList, Source
@@ -15,6 +16,7 @@ from recsvc.serving.degraded import Degraded
 from recsvc.serving.knowledge import Knowledge, of_history
 from recsvc.serving.served import ServedModel
 from tests.builders import AS_OF, make_bundle
+from training.als import exact_users
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,20 @@ class TestKnownUser:
             assert known.row is not None
             stored = model.bundle.user_factors[known.row]
             np.testing.assert_allclose(sources._fold_in(model, known).vector, stored, rtol=1e-4, atol=1e-5)
+
+    def test_so_it_does_under_frequency_scaled_regularisation(self, model: ServedModel) -> None:
+        bundle = model.bundle
+        interactions = (bundle.interactions.confidence, bundle.interactions.items, bundle.interactions.indptr)
+        matrix = csr_matrix(interactions, shape=(len(bundle.users), len(bundle.items)))
+        users = exact_users(matrix, bundle.item_factors, 0.1, 1.0).users
+        objective = bundle.manifest.objective.model_copy(update={"regularization": 0.1, "frequency_exponent": 1.0})
+        manifest = bundle.manifest.model_copy(update={"objective": objective})
+        scaled = ServedModel(replace(bundle, manifest=manifest, user_factors=users))
+        for user in ("u000", "u007", "u031"):
+            known = known_of(scaled, user)
+            vector = sources._fold_in(scaled, known).vector
+            np.testing.assert_allclose(vector, users[known.row], rtol=1e-4, atol=1e-6)
+            assert not np.allclose(vector, sources._fold_in(model, known).vector, rtol=1e-2)
 
 
 class TestNewcomer:
