@@ -58,6 +58,12 @@ class SplitConfig(Section):
     test_share: Annotated[float, Field(gt=0, lt=1)]
 
 
+class ValidationConfig(Section):
+    """How a validation part is held out of the training part, to choose settings on."""
+
+    share: Annotated[float, Field(gt=0, le=0.5)]
+
+
 class AlsConfig(Section):
     """The factorisation."""
 
@@ -104,6 +110,7 @@ class RunConfig(Section):
     data: DataConfig
     interactions: InteractionsConfig
     split: SplitConfig
+    validation: ValidationConfig
     als: AlsConfig
     trending: TrendingConfig
     content: ContentConfig

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.manifest import ConfidenceRecipe
-from recsvc.bundle.types import Bool, Float32
+from recsvc.bundle.types import Bool, Float32, Float64
 from recsvc.events.schema import TYPE_CODES
 from training.config import SplitConfig
 from training.errors import DataInvalid
@@ -39,27 +39,35 @@ def make_split(dataset: Dataset, config: SplitConfig, recipe: ConfidenceRecipe) 
 
     Raises DataInvalid when the kind asked for needs what the data lacks, or when nothing is left to test on.
     """
+    kind, held_out = _held_out(dataset, config, event_weights(dataset.events, recipe))
+    split = split_off(dataset, held_out, recipe, kind)
+    if split.test.nnz == 0:
+        raise DataInvalid(
+            f"{dataset.name}: the {kind} split leaves no held-out interaction to evaluate on; "
+            "give more events, or another split.kind or split.test_share in the settings"
+        )
+    return split
+
+
+def events_held_out(dataset: Dataset, config: SplitConfig, recipe: ConfidenceRecipe) -> Bool:
+    """Which events are the test part's, those that cannot be tested on included; bool (n,). Raises DataInvalid as
+    `make_split` does for a kind that the data lacks."""
+    return _held_out(dataset, config, event_weights(dataset.events, recipe))[1]
+
+
+def split_off(dataset: Dataset, held_out: Bool, recipe: ConfidenceRecipe, kind: str) -> Split:
+    """The split that holds out the events marked in `held_out`, bool (n,); its test part may be empty.
+
+    Weights decay to the last event that is left.
+    """
     events = dataset.events
-    kind = _kind(dataset, config.kind)
     weights = event_weights(events, recipe)
-    if kind == "given":
-        assert dataset.given_test is not None  # noqa: S101 - _kind has checked it
-        held_out = dataset.given_test
-    elif kind == "temporal":
-        held_out = _after_cut(events, config.test_share)
-    else:
-        held_out = _last_of_each_user(events, weights)
     as_of = float(events.timestamps[~held_out].max()) if events.has_time and (~held_out).any() else None
     matrix = build_matrix(events, recipe, as_of, ~held_out)
     seen = matrix.seen
     test, notes = _test_pairs(events, weights, held_out, seen)
     if as_of is not None:
         notes["cut (Unix seconds)"] = as_of
-    if test.nnz == 0:
-        raise DataInvalid(
-            f"{dataset.name}: the {kind} split leaves no held-out interaction to evaluate on; "
-            "give more events, or another split.kind or split.test_share in the settings"
-        )
     return Split(
         kind=kind,
         train=matrix.training,
@@ -69,6 +77,24 @@ def make_split(dataset: Dataset, config: SplitConfig, recipe: ConfidenceRecipe) 
         candidates=dataset.candidates,
         notes=notes,
     )
+
+
+def after_cut(events: Events, share: float) -> Bool:
+    """The events after the moment that leaves `share` of them (impressions aside) behind it; bool (n,)."""
+    acts = events.types != TYPE_CODES["impression"]
+    cut = np.quantile(events.timestamps[acts] if acts.any() else events.timestamps, 1.0 - share)
+    held_out: Bool = events.timestamps > cut
+    return held_out
+
+
+def _held_out(dataset: Dataset, config: SplitConfig, weights: Float64) -> tuple[str, Bool]:
+    kind = _kind(dataset, config.kind)
+    if kind == "given":
+        assert dataset.given_test is not None  # noqa: S101 - _kind has checked it
+        return kind, dataset.given_test
+    if kind == "temporal":
+        return kind, after_cut(dataset.events, config.test_share)
+    return kind, _last_of_each_user(dataset.events, weights)
 
 
 def _kind(dataset: Dataset, asked: str) -> str:
@@ -83,14 +109,7 @@ def _kind(dataset: Dataset, asked: str) -> str:
     return asked
 
 
-def _after_cut(events: Events, test_share: float) -> Bool:
-    acts = events.types != TYPE_CODES["impression"]
-    cut = np.quantile(events.timestamps[acts] if acts.any() else events.timestamps, 1.0 - test_share)
-    held_out: Bool = events.timestamps > cut
-    return held_out
-
-
-def _last_of_each_user(events: Events, weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Bool:
+def _last_of_each_user(events: Events, weights: Float64) -> Bool:
     order = np.lexsort((np.arange(len(events)), np.nan_to_num(events.timestamps), events.users))
     positive = order[weights[order] > 0]
     users = events.users[positive]
@@ -105,7 +124,7 @@ def _last_of_each_user(events: Events, weights: np.ndarray[tuple[int], np.dtype[
 
 def _test_pairs(
     events: Events,
-    weights: np.ndarray[tuple[int], np.dtype[np.float64]],
+    weights: Float64,
     held_out: Bool,
     seen: csr_matrix,
 ) -> tuple[csr_matrix, dict[str, float]]:
