@@ -10,7 +10,7 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
          $(if $(CATALOGUE),--catalogue "$(CATALOGUE)") $(if $(CONFIG),--config "$(CONFIG)")
 TRAINING := $(PY) -m training
 
-.PHONY: help install run serve worker data train evaluate compare models recommend prune promote rollback retrain \
+.PHONY: help install run serve worker data train tune evaluate compare models recommend prune promote rollback retrain \
         schedule reaction test lint format show bench chaos lock clean
 
 help: ## this list
@@ -42,6 +42,10 @@ data: $(STAMP) ## read and check a data set: DATASET=, or DATA= COLUMNS= CATALOG
 
 train: $(STAMP) ## train, evaluate and publish a version: DATASET= or DATA=, CONFIG=
 	@$(TRAINING) train $(SOURCE)
+
+tune: $(STAMP) ## search better settings, resumable: DATASET= [MINUTES=30] [TRIALS=60] [FACTORS=256] [CONFIG=]
+	@$(TRAINING) tune $(SOURCE) $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(TRIALS),--trials "$(TRIALS)") \
+	  $(if $(FACTORS),--max-factors "$(FACTORS)")
 
 evaluate: $(STAMP) ## measure a version against the baselines again: VERSION= or DATASET=
 	@$(TRAINING) evaluate $(if $(VERSION),--version "$(VERSION)") $(SOURCE)

@@ -92,6 +92,13 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     schedule.add_argument("--every-hours", type=_positive_number, help="retrain when the newest version is that old")
     schedule.add_argument("--every-events", type=_positive, help="retrain when the log has so many new rows")
     schedule.add_argument("--look-every-seconds", type=_positive_number, default=30.0, help="how often to look")
+    tune = verb(
+        "tune", commands.tune, "search settings on a validation part of the training part; goes on where it was"
+    )
+    tune.add_argument("--minutes", type=_positive_number, default=30.0, help="for this run; default 30")
+    tune.add_argument("--trials", type=_positive, default=60, help="in all, those of earlier runs included; default 60")
+    tune.add_argument("--max-factors", type=_positive, default=256, help="the most factors that are tried; default 256")
+    _add_source(tune)
     verb("models", commands.models, "list the published versions")
     recommend = verb("recommend", commands.recommend, "print what a model recommends to a user")
     recommend.add_argument("user")

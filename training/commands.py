@@ -28,6 +28,8 @@ from training.schedule import Rules, run_schedule
 from training.sources.erasure import tombstones_of
 from training.sources.load import LOG
 from training.sources.log import log_root, take_snapshot
+from training.tuning.tune import Asked
+from training.tuning.tune import tune as run_tuning
 
 REFUSED = 1
 _DEFAULT_HOURS = 24.0
@@ -226,6 +228,18 @@ def reaction(workspace: Workspace, options: Namespace) -> int:
     with workspace.progress.stage(f"reading {plan.source.title}"):
         dataset = plan.source.read(plan.config, workspace.places.state_dir)
     print(measure_reaction(dataset, plan.config, workspace.progress).table())
+    return 0
+
+
+def tune(workspace: Workspace, options: Namespace) -> int:
+    """Searches better settings on a validation part of the training part, and writes them down."""
+    plan = plan_of(options, workspace.data_dir)
+    asked = Asked(options.minutes, options.trials, options.max_factors)
+    tuned = run_tuning(plan, workspace.places, asked, workspace.progress)
+    print(tuned.table)
+    print(f"report: {tuned.report}")
+    options.config = tuned.settings
+    print(f"next: make train {source_words(options)}")
     return 0
 
 

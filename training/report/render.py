@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from recsvc.bundle.manifest import DataSummary, GateResult, IndexSummary
 from recsvc.bundle.types import Float32
@@ -56,8 +56,7 @@ class _Figure:
 
 def render(report: ReportInput) -> str:
     """The page: self-contained HTML with inline SVG, no script, nothing fetched; every text escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("training.report").joinpath("report.html").read_text("utf-8"))
+    template = page(files("training.report").joinpath("report.html").read_text("utf-8"))
     means = report.evaluation.means()
     model = next(iter(means), "")
     return template.render(
@@ -73,6 +72,13 @@ def render(report: ReportInput) -> str:
         notes=[(name, _note(name, value)) for name, value in report.split.notes.items()],
         rejects_file=PurePath(report.rejects.path).name if report.rejects.path else None,
     )
+
+
+def page(text: str) -> Template:
+    """The template of a page; the style that all pages share is in it as `style`. What it is not given is an error."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    style = files("training.report").joinpath("page.css").read_text("utf-8")
+    return environment.from_string(text, globals={"style": style})
 
 
 def _best(means: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
