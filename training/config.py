@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,9 +15,10 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
-from recsvc.bundle.manifest import ConfidenceRecipe, Objective
+from recsvc.bundle.manifest import Component, ConfidenceRecipe, Kind, Objective
 from recsvc.events.schema import EVENT_TYPES
 from training.errors import ConfigInvalid
 
@@ -76,6 +77,51 @@ class AlsConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
+class ModelConfig(Section):
+    """Which model is trained and served."""
+
+    kind: Kind
+
+
+class BprConfig(Section):
+    """The pairwise factorisation; its width and seed are those of `AlsConfig`."""
+
+    learning_rate: PositiveFloat
+    regularization: NonNegativeFloat
+    iterations: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class NeighboursConfig(Section):
+    """The item × item weights."""
+
+    similarity: Literal["cosine", "bm25", "linear"]
+    keep: PositiveInt
+    user_exponent: Annotated[float, Field(ge=0, le=1)]
+    item_exponent: Annotated[float, Field(ge=0, le=1)]
+    regularization: PositiveFloat
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    maximum_items: PositiveInt
+
+
+class BlendConfig(Section):
+    """The weighted sum of components, and how its weights are learnt."""
+
+    components: Annotated[tuple[Component, ...], Field(min_length=1)]
+    factors: Literal["als", "bpr"]
+    bounds: tuple[PositiveInt, ...]
+    users: PositiveInt
+    trials: PositiveInt
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if list(self.bounds) != sorted(set(self.bounds)):
+            raise ValueError("blend.bounds have to ascend")
+        if len(set(self.components)) != len(self.components):
+            raise ValueError("blend.components names a component twice")
+        return self
+
+
 class TrendingConfig(Section):
     """Recent against long-run rates."""
 
@@ -111,7 +157,11 @@ class RunConfig(Section):
     interactions: InteractionsConfig
     split: SplitConfig
     validation: ValidationConfig
+    model: ModelConfig
     als: AlsConfig
+    bpr: BprConfig
+    neighbours: NeighboursConfig
+    blend: BlendConfig
     trending: TrendingConfig
     content: ContentConfig
     evaluation: EvaluationConfig
@@ -124,6 +174,19 @@ class RunConfig(Section):
             frequency_exponent=self.als.frequency_exponent,
             confidence=self.interactions.recipe(),
         )
+
+    @model_validator(mode="after")
+    def _bpr_has_room_for_a_bias(self) -> Self:
+        if self.factors_kind == "bpr" and self.als.factors < 2:
+            raise ValueError("als.factors has to be at least 2 for bpr: one of them is the bias of the items")
+        return self
+
+    @property
+    def factors_kind(self) -> Literal["als", "bpr"]:
+        """What the factors of the model are fitted by; every model has factors, whatever its kind."""
+        if self.model.kind == "blend":
+            return self.blend.factors
+        return "bpr" if self.model.kind == "bpr" else "als"
 
 
 def load_config(dataset: str, override: Path | None) -> RunConfig:

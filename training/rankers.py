@@ -7,20 +7,17 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.types import Float32, Int32
 from training.errors import TrainingError
-from training.metrics import positives, user_vectors
+from training.metrics import positives
+from training.neighbours import counted_similarity
 
 Index: TypeAlias = npt.NDArray[np.integer[Any]]
 
 _SCORES_PER_BLOCK = 4_000_000
 """Scores held at once: 16 MB as float32, four times that while they are ranked."""
-
-_BM25_K1, _BM25_B = 1.2, 0.75
-"""Saturation and length normalisation, as usual (Robertson & Zaragoza 2009, section 3.3)."""
 
 
 class Ranker(Protocol):
@@ -116,11 +113,9 @@ class PopularityRanker:
 class ItemItemRanker:
     """Neighbourhood baseline: an item scores its summed similarity to those of the user's items it is most like.
 
-    Each item has `neighbours` most similar items, itself included, found by `implicit`; as in Sarwar et al. (WWW
-    2001) they are those of the item that is scored. (`implicit`'s own `recommend` takes those of the user's items:
-    on Gowalla its Recall@20 is .116, this one's .127.) `train` is the signed matrix; only its positive part
-    counts, each pair as 1. `similarity` "cosine" or "bm25". An item that is like none of the user's is not
-    recommended, so lists may be short.
+    Each item has `neighbours` most similar items, itself included (`training.neighbours.counted_similarity`).
+    `train` is the signed matrix; only its positive part counts, each pair as 1. `similarity` "cosine" or "bm25". An
+    item that is like none of the user's is not recommended, so lists may be short.
     """
 
     def __init__(
@@ -134,14 +129,7 @@ class ItemItemRanker:
     ) -> None:
         self.name = name
         self._train = positives(train)
-        by_item = user_vectors(train)
-        if similarity == "bm25" and by_item.nnz:
-            by_item = csr_matrix(bm25_weight(self._train.T, K1=_BM25_K1, B=_BM25_B))
-        # implicit's own cosine and BM25 classes hand themselves COO matrices, and warn of it.
-        model = ItemItemRecommender(K=neighbours, num_threads=threads)
-        model.fit(csr_matrix(by_item.T, dtype=np.float64), show_progress=False)
-        # Row i of implicit's matrix holds the neighbours of i; a product with a user's row needs them in column i.
-        self._similarity = csr_matrix(model.similarity.T, dtype=np.float32)
+        self._similarity = counted_similarity(train, similarity, neighbours, threads=threads)
 
     def rank(self, users: Int32, seen: csr_matrix, k: int) -> Int32:
         """See `Ranker.rank`."""
