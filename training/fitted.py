@@ -1,0 +1,119 @@
+"""Fitting a model of any kind: factors always, neighbours where they are asked for, and how they are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recsvc.bundle.manifest import COMPONENTS, BlendSpec, Component, Kind
+from recsvc.bundle.types import Float32, Neighbours
+from recsvc.scoring.blend import BlendScorer
+from training.als import Factors, cores, fit_als
+from training.blend_ranker import BlendRanker
+from training.bpr import fit_bpr
+from training.config import RunConfig
+from training.index import build_index
+from training.neighbours import Similarity, fit_neighbours
+from training.rankers import FactorRanker, Ranker
+
+_ALONE: Final[dict[Kind, Component]] = {
+    "item-item": "neighbours",
+    "linear": "neighbours",
+    "popularity": "popularity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """What a kind of model is made of.
+
+    `train` float32 users × items, signed confidence, what it was fitted on; `popularity` float32 (n_items,) the summed
+    positive weight of the items; `neighbours` None where no weight of the blend asks for them; `blend` None for als
+    and bpr, whose score is that of the factors alone.
+    """
+
+    kind: Kind
+    train: csr_matrix
+    popularity: Float32
+    factors: Factors
+    neighbours: Neighbours | None
+    blend: BlendSpec | None
+
+
+def spec_of(kind: Kind) -> BlendSpec | None:
+    """The blend of a kind that has one component; None for als and bpr, and for a blend, whose weights are learnt."""
+    return None if kind not in _ALONE else only(_ALONE[kind])
+
+
+def only(component: Component) -> BlendSpec:
+    """One component for everybody."""
+    return BlendSpec(bounds=[], weights={name: [float(name == component)] for name in COMPONENTS})
+
+
+def fit_model(
+    train: csr_matrix,
+    popularity: Float32,
+    config: RunConfig,
+    *,
+    blend: BlendSpec | None = None,
+    progress: str | None = None,
+) -> FittedModel:
+    """Fits the kind of model that the settings name.
+
+    `train` float32 users × items, signed confidence; `popularity` float32 (n_items,); `blend` the weights of kind
+    "blend" (`training.blend` learns them), of no other kind; `progress` names the bars shown. Raises DataInvalid when
+    a fit does not stay finite or the neighbours do not fit, ValueError for a blend without weights.
+    """
+    kind = config.model.kind
+    if (kind == "blend") != (blend is not None):
+        raise ValueError(f"weights are given for kind blend and for no other: {kind} has {blend}")
+    spec = blend or spec_of(kind)
+    wanted = spec is not None and "neighbours" in spec.components
+    return FittedModel(
+        kind=kind,
+        train=train,
+        popularity=popularity,
+        factors=fit_factors(train, config, progress=progress),
+        neighbours=neighbours_of(fit_weights(train, config)) if wanted else None,
+        blend=spec,
+    )
+
+
+def fit_factors(train: csr_matrix, config: RunConfig, *, progress: str | None = None) -> Factors:
+    """User and item factors, by what the settings name; `train` as `fit_model` takes it."""
+    if config.factors_kind == "bpr":
+        return fit_bpr(train, config.als, config.bpr, progress=progress)
+    return fit_als(train, config.als, progress=progress)
+
+
+def fit_weights(train: csr_matrix, config: RunConfig) -> csr_matrix:
+    """The item × item weights that the settings name; float32 CSR (n_items, n_items) by history item."""
+    return fit_neighbours(train, _similarity(config), config.neighbours, threads=cores())
+
+
+def neighbours_of(weights: csr_matrix) -> Neighbours:
+    """Weights by history item as the bundle has them."""
+    return Neighbours(
+        indptr=weights.indptr.astype(np.int64),
+        items=weights.indices.astype(np.int32),
+        weights=weights.data.astype(np.float32),
+    )
+
+
+def ranker_of(model: FittedModel, name: str) -> Ranker:
+    """The model as something that ranks the users it was fitted on. Raises TrainingError for factors not finite."""
+    factors = model.factors
+    if model.blend is None:
+        return FactorRanker(name, factors.users, factors.items)
+    scorer = BlendScorer(build_index(factors.items), factors.items, model.neighbours, model.popularity, model.blend)
+    return BlendRanker(name, scorer, factors.users, model.train)
+
+
+def _similarity(config: RunConfig) -> Similarity:
+    kind, asked = config.model.kind, config.neighbours.similarity
+    if kind == "linear":
+        return "linear"
+    return "cosine" if kind == "item-item" and asked == "linear" else asked
