@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -22,7 +23,8 @@ class Split:
 
     `train` float32 users × items signed confidence; `seen` float32 users × items, 1 for each pair consumed in the
     training part; `test` float32 users × items, 1 for each held-out positive, never in `seen`; `popularity` float32
-    (n_items,) summed positive training weight; `notes` counts of what was left out, and where the cut lies.
+    (n_items,) summed positive training weight; `notes` counts of what was left out, and where the cut lies; `dataset`
+    and `held_out` bool (events,) what it was made of.
     """
 
     kind: str
@@ -32,6 +34,17 @@ class Split:
     popularity: Float32
     candidates: Candidates | None
     notes: dict[str, float]
+    dataset: Dataset | None = None
+    held_out: Bool | None = None
+
+    def training_events(self) -> Dataset:
+        """The data set without what is held out, for what is to be learnt inside the training part.
+
+        Raises ValueError for a split that was not made of events.
+        """
+        if self.dataset is None or self.held_out is None:
+            raise ValueError(f"this {self.kind} split does not know its events: make it with split_off")
+        return without(self.dataset, self.held_out)
 
 
 def make_split(dataset: Dataset, config: SplitConfig, recipe: ConfidenceRecipe) -> Split:
@@ -76,7 +89,29 @@ def split_off(dataset: Dataset, held_out: Bool, recipe: ConfidenceRecipe, kind: 
         popularity=matrix.popularity(recipe.unobserved_weight),
         candidates=dataset.candidates,
         notes=notes,
+        dataset=dataset,
+        held_out=held_out,
     )
+
+
+def without(dataset: Dataset, held_out: Bool) -> Dataset:
+    """The data set without the events marked in `held_out`, bool (n,), without the given test marks and candidates.
+
+    Ids and rows stay as they are, so a user may have no event left. The fingerprint is one of its own: it changes with
+    the data and with which events are left.
+    """
+    kept = ~held_out
+    events = dataset.events
+    left = replace(
+        events,
+        users=events.users[kept],
+        items=events.items[kept],
+        types=events.types[kept],
+        timestamps=events.timestamps[kept],
+        values=events.values[kept],
+    )
+    digest = hashlib.sha256(dataset.fingerprint.encode("ascii") + np.packbits(kept).tobytes())
+    return replace(dataset, events=left, fingerprint=digest.hexdigest(), given_test=None, candidates=None)
 
 
 def after_cut(events: Events, share: float) -> Bool:

@@ -5,8 +5,6 @@ Whatever chooses a setting takes the data set that `training_part` returns, and 
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,7 +14,7 @@ from training.config import RunConfig
 from training.errors import DataInvalid
 from training.matrix import event_weights
 from training.sources.dataset import Dataset, Events
-from training.split import Split, after_cut, events_held_out, split_off
+from training.split import Split, after_cut, events_held_out, split_off, without
 
 _LEAST_PAIRS: Final = 4
 """Who has fewer positive pairs keeps them all, unless the share rounds to one."""
@@ -28,18 +26,7 @@ def training_part(dataset: Dataset, config: RunConfig) -> Dataset:
     Ids and rows stay as they are, so a user may have no event left. The fingerprint is one of its own: it changes with
     the data and with which events are left. Raises DataInvalid as `make_split` does for a kind that the data lacks.
     """
-    kept = ~events_held_out(dataset, config.split, config.interactions.recipe())
-    events = dataset.events
-    left = replace(
-        events,
-        users=events.users[kept],
-        items=events.items[kept],
-        types=events.types[kept],
-        timestamps=events.timestamps[kept],
-        values=events.values[kept],
-    )
-    digest = hashlib.sha256(dataset.fingerprint.encode("ascii") + np.packbits(kept).tobytes())
-    return replace(dataset, events=left, fingerprint=digest.hexdigest(), given_test=None, candidates=None)
+    return without(dataset, events_held_out(dataset, config.split, config.interactions.recipe()))
 
 
 def validation_split(part: Dataset, config: RunConfig, *, seed: int) -> Split:

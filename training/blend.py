@@ -1,0 +1,222 @@
+"""Learning the weights of a blend from the training part alone, for users with short and with long histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recsvc.bundle.manifest import COMPONENTS, BlendSpec, Component
+from recsvc.bundle.types import Float64, Int32
+from recsvc.scoring.blend import bucket_of, popularity_scores
+from training.als import exact_users
+from training.blend_search import Offers, best_shares, offers_of
+from training.config import RunConfig
+from training.errors import DataInvalid
+from training.fitted import fit_factors, fit_weights, only
+from training.metrics import positives
+from training.progress import Progress
+from training.sources.dataset import Dataset
+from training.split import Split
+from training.validation import validation_split
+
+LEAST_USERS: Final = 50
+"""Validation users below which no weights are chosen by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What was measured of the users with histories of one length: `label` "3–5 items", `n_users` of the half reported
+    on, `own` whether the weights were chosen by such users, `values` the metric of the blend and of each component."""
+
+    label: str
+    n_users: int
+    own: bool
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The weights, and what they gave on validation users that they were not chosen by; `groups` empty where there were
+    too few users to choose by, the last of them everybody with the history they have."""
+
+    blend: BlendSpec
+    metric: str
+    n_users: int
+    groups: tuple[Group, ...]
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        if not self.groups:
+            return [
+                f"blend: {self.n_users} validation users are too few to choose weights by ({LEAST_USERS}); factors only"
+            ]
+        return [
+            f"blend, {self.metric} on the validation users that its weights were not chosen by:",
+            *(f"  {self._line(bucket, group)}" for bucket, group in enumerate(self.groups)),
+        ]
+
+    def metrics(self) -> dict[str, float]:
+        """The same as the manifest has it: "ndcg@10 blend (3–5 items)"."""
+        return {
+            f"{self.metric} {name} ({group.label})": round(value, 6)
+            for group in self.groups
+            for name, value in group.values.items()
+        }
+
+    def _line(self, bucket: int, group: Group) -> str:
+        values = ", ".join(f"{name} {value:.4f}" for name, value in group.values.items())
+        line = f"{group.label} ({group.n_users:,} users): {values}"
+        if bucket > len(self.blend.bounds):
+            return line
+        weights = " ".join(f"{self.blend.weights[name][bucket]:.3g}" for name in COMPONENTS)
+        return f"{line}; weights {weights}{'' if group.own else ', those of everybody: too few users'}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Components:
+    """What the components learnt from the fitting part; `weights` None without neighbours."""
+
+    split: Split
+    item_factors: np.ndarray[tuple[int, int], np.dtype[np.float32]]
+    weights: csr_matrix | None
+
+
+def learn_blend(part: Dataset, config: RunConfig, progress: Progress) -> Learned:
+    """Chooses the weights of each bucket of history lengths.
+
+    `part` is a training part: a validation part is held out of it, the components are fitted on the rest, and up to
+    `blend.users` users who have something held out are to find it. For the lower buckets their histories are cut to a
+    random choice of as many positive items as the bucket holds, the last bucket has those who have more, whole; the
+    cut histories are folded in as serving does. One half of the users chooses the weights by the metric of the gate,
+    the other half says what they are worth. A bucket with fewer than 50 users to choose by has the weights that all
+    users with their whole histories choose; with fewer than 50 validation users factors alone are used. The same data,
+    settings and seed give the same weights. Raises DataInvalid as `fit_model`.
+    """
+    settings = config.blend
+    try:
+        split = validation_split(part, config, seed=settings.seed)
+    except DataInvalid:  # nothing is left to validate on: too few users, as below
+        return _factors_only(config, 0)
+    rng = np.random.default_rng(settings.seed)
+    n_liked = np.diff(positives(split.train).indptr)
+    users = np.flatnonzero((np.diff(split.test.indptr) > 0) & (n_liked > 0)).astype(np.int32)
+    if len(users) < LEAST_USERS:
+        return _factors_only(config, len(users))
+    with progress.stage("fitting the components of the blend on the rest of the validation part"):
+        wants_neighbours = "neighbours" in settings.components
+        components = _Components(
+            split,
+            fit_factors(split.train, config, progress=None if progress.quiet else "blend").items,
+            fit_weights(split.train, config) if wants_neighbours else None,
+        )
+    with progress.stage("choosing the weights of the blend"):
+        learned = _learn(components, rng.permutation(users)[: settings.users], config, rng)
+    for line in learned.lines():
+        progress.say(f"  {line}")
+    return learned
+
+
+def _factors_only(config: RunConfig, n_users: int) -> Learned:
+    return Learned(only("factors"), config.gate.metric, n_users, ())
+
+
+def _learn(components: _Components, users: Int32, config: RunConfig, rng: np.random.Generator) -> Learned:
+    settings, metric = config.blend, config.gate.metric
+    liked = positives(components.split.train)
+    n_liked = np.diff(liked.indptr)[users]
+    choosing = np.arange(len(users)) % 2 == 0  # the users come in random order
+    everybody = _offers(components, users, csr_matrix(components.split.train[users]), config)
+    of_all = _chosen(everybody.of(np.flatnonzero(choosing)), None, config, rng)
+    lows = [1, *(bound + 1 for bound in settings.bounds)]
+    chosen: list[Float64] = []
+    groups: list[Group] = []
+    for low, high in zip(lows, [*settings.bounds, None], strict=True):
+        inside = np.flatnonzero(n_liked >= low)
+        if high is None:
+            offers = everybody.of(inside)
+        else:
+            cut = _shortened(csr_matrix(components.split.train[users[inside]]), low, high, rng)
+            offers = _offers(components, users[inside], cut, config)
+        choose, report = (np.flatnonzero(half[inside]) for half in (choosing, ~choosing))
+        own = len(choose) >= LEAST_USERS
+        chosen.append(_chosen(offers.of(choose), of_all, config, rng) if own else of_all)
+        label = f"{low} items or more" if high is None else f"{low}–{high} items"
+        groups.append(_group(label, offers.of(report), chosen[-1], config, own=own))
+    blend = BlendSpec(
+        bounds=list(settings.bounds),
+        weights={name: [float(weights[code]) for weights in chosen] for code, name in enumerate(COMPONENTS)},
+    )
+    by_user = np.array(chosen)[[bucket_of(blend, int(n)) for n in n_liked]]
+    rest = np.flatnonzero(~choosing)
+    groups.append(_group("everybody", everybody.of(rest), by_user[rest], config, own=True))
+    return Learned(blend, metric, len(users), tuple(groups))
+
+
+def _chosen(offers: Offers, of_all: Float64 | None, config: RunConfig, rng: np.random.Generator) -> Float64:
+    """The best weights for a group of users; float64 (3,), with Σ weight · spread of the component's scores = 1.
+
+    What the search finds has to beat the simpler ones (`of_all`, the weights of everybody, and each component alone) by
+    more than a standard error of the difference over the users: a search among hundreds always finds something that
+    is better on the users it was made on.
+    """
+    metric, spread = config.gate.metric, offers.scale()
+    usable: list[Component] = [
+        name for code, name in enumerate(COMPONENTS) if name in config.blend.components and spread[code] > 0
+    ]
+    if not usable:
+        return np.array([float(name == config.blend.components[0]) for name in COMPONENTS])
+    per_share = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    simple = [np.where(np.arange(len(COMPONENTS)) == COMPONENTS.index(name), per_share, 0.0) for name in usable]
+    simple += [] if of_all is None else [of_all]
+    values = [offers.measured(weights, metric) for weights in simple]
+    best_simple = int(np.argmax([found.mean(dtype=np.float64) for found in values]))
+
+    def value(shares: Float64) -> float:
+        return float(offers.measured(shares * per_share, metric).mean(dtype=np.float64))
+
+    found = np.asarray(best_shares(value, usable, config.blend.trials, rng) * per_share, dtype=np.float64)
+    gain = (offers.measured(found, metric) - values[best_simple]).astype(np.float64)
+    error = gain.std() / np.sqrt(len(gain))
+    return found if gain.mean() > error else simple[best_simple]
+
+
+def _group(label: str, offers: Offers, weights: Float64, config: RunConfig, *, own: bool) -> Group:
+    asked: dict[str, Float64] = {"blend": weights}
+    asked |= {name: np.eye(len(COMPONENTS))[COMPONENTS.index(name)] for name in config.blend.components}
+    values = {
+        name: float(offers.measured(given, config.gate.metric).mean(dtype=np.float64)) if len(offers) else 0.0
+        for name, given in asked.items()
+    }
+    return Group(label, len(offers), own, values)
+
+
+def _offers(components: _Components, users: Int32, histories: csr_matrix, config: RunConfig) -> Offers:
+    """What is offered to users with these histories: CSR (len(users), n_items), signed confidence."""
+    split = components.split
+    return offers_of(
+        exact_users(histories, components.item_factors, config.als.regularization).users,
+        components.item_factors,
+        positives(histories),
+        components.weights,
+        popularity_scores(split.popularity),
+        csr_matrix(split.seen[users]),
+        csr_matrix(split.test[users]),
+        config.blend.components,
+    )
+
+
+def _shortened(histories: csr_matrix, low: int, high: int, rng: np.random.Generator) -> csr_matrix:
+    """Of each row `low` to `high` of the positive entries, as many as chance says and there are, and nothing else."""
+    owner = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
+    liked = np.flatnonzero(histories.data > 0)
+    liked = liked[np.lexsort((rng.random(len(liked)), owner[liked]))]
+    n_liked = np.bincount(owner[liked], minlength=histories.shape[0])
+    place = np.arange(len(liked)) - np.repeat(np.cumsum(n_liked) - n_liked, n_liked)
+    wanted = rng.integers(low, np.minimum(high, np.maximum(n_liked, low)), endpoint=True)
+    kept = np.sort(liked[place < np.repeat(wanted, n_liked)])
+    shorter = csr_matrix((histories.data[kept], (owner[kept], histories.indices[kept])), shape=histories.shape)
+    shorter.sort_indices()
+    return shorter
