@@ -195,9 +195,9 @@ def _group(label: str, offers: Offers, weights: Float64, config: RunConfig, *, o
 
 def _offers(components: _Components, users: Int32, histories: csr_matrix, config: RunConfig) -> Offers:
     """What is offered to users with these histories: CSR (len(users), n_items), signed confidence."""
-    split = components.split
+    split, als = components.split, config.als
     return offers_of(
-        exact_users(histories, components.item_factors, config.als.regularization).users,
+        exact_users(histories, components.item_factors, als.regularization, als.frequency_exponent).users,
         components.item_factors,
         positives(histories),
         components.weights,

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from recsvc.bundle.types import Float32, Int32
 from recsvc.scoring.blend import BlendScorer
-from training.als import cores
+from training.half_step import cores
 from training.metrics import positives
 
 

@@ -54,4 +54,4 @@ def fit_bpr(confidence: csr_matrix, als: AlsConfig, bpr: BprConfig, *, progress:
         raise DataInvalid(f"the fit did not stay finite; {_REMEDY}")
     # The gradient leaves where it began what nobody has: such an item is 0, as in ALS.
     items[np.bincount(confidence.indices, weights=confidence.data > 0, minlength=confidence.shape[1]) == 0] = 0.0
-    return exact_users(confidence, items, als.regularization)
+    return exact_users(confidence, items, als.regularization, als.frequency_exponent)

@@ -18,7 +18,7 @@ from training.compare import paired
 from training.config import load_config
 from training.errors import ConfigInvalid, DataInvalid
 from training.evaluate import format_table
-from training.experiment import MODEL, gate_against, measure, per_user
+from training.experiment import gate_against, measure, per_user
 from training.options import names_a_source, plan_of, source_name, source_words
 from training.plan import Places, Plan
 from training.progress import Progress
@@ -112,12 +112,14 @@ def evaluate(workspace: Workspace, options: Namespace) -> int:
         dataset = plan.source.read(plan.config, workspace.places.state_dir)
     if dataset.fingerprint != manifest.data.fingerprint:
         print(f"note: {plan.source.title} has changed since {manifest.version} was trained")
-    split, evaluation = measure(dataset, plan.config, workspace.progress)
-    print(f"{manifest.version} on {plan.source.title}, {split.kind} split")
-    for what, value in split.notes.items():
+    measured = measure(dataset, plan.config, workspace.progress)
+    print(f"{manifest.version} ({manifest.kind}) on {plan.source.title}, {measured.split.kind} split")
+    for what, value in measured.split.notes.items():
         shown = datetime.fromtimestamp(value, UTC).isoformat() if "Unix" in what else f"{value:,.0f}"
         print(f"  {what.removesuffix(' (Unix seconds)')}: {shown}")
-    print(format_table(evaluation))
+    print(format_table(measured.evaluation))
+    if measured.learned is not None:
+        print("\n".join(measured.learned.lines()))
     print(f"next: make promote VERSION={manifest.version}")
     return 0
 
@@ -150,7 +152,7 @@ def models(workspace: Workspace, options: Namespace) -> int:
     if not versions:
         print("no model yet\nnext: make train")
         return 0
-    print(f"  {'version':<25}{'data':<22}{'users':>9}{'items':>9}  {'factors':>7}  metrics of the model")
+    print(f"  {'version':<25}{'kind':<12}{'data':<22}{'users':>9}{'items':>9}  {'factors':>7}  metrics of the model")
     for version in versions:
         mark = "*" if version == champion else " "
         try:
@@ -298,11 +300,12 @@ def _show(workspace: Workspace, trained: run.Trained) -> None:
 
 
 def _model_line(manifest: Manifest) -> str:
-    metrics = manifest.metrics.get(MODEL, {})
+    metrics = manifest.metrics.get(manifest.kind, {})
     shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("recall@20", "ndcg@10") if name in metrics)
+    refused = "" if manifest.gate.passed else "  (the gate refused it)"
     return (
-        f"{manifest.version:<25}{manifest.data.name[-21:]:<22}{manifest.n_users:>9,}{manifest.n_items:>9,}  "
-        f"{manifest.n_factors:>7}  {shown}{'' if manifest.gate.passed else '  (the gate refused it)'}"
+        f"{manifest.version:<25}{manifest.kind:<12}{manifest.data.name[-21:]:<22}{manifest.n_users:>9,}"
+        f"{manifest.n_items:>9,}  {manifest.n_factors:>7}  {shown}{refused}"
     )
 
 

@@ -2,42 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from recsvc.bundle.manifest import GateResult, Manifest
 from recsvc.bundle.types import Float32
-from training.als import fit_als
+from training.blend import Learned, learn_blend
 from training.compare import gate
-from training.config import RunConfig
-from training.early_stopping import with_chosen_iterations
+from training.config import ModelConfig, RunConfig
 from training.evaluate import Evaluation, evaluate
+from training.fitted import fit_model, ranker_of
 from training.plan import Plan
 from training.progress import Progress
-from training.rankers import FactorRanker, ItemItemRanker, PopularityRanker, Ranker
+from training.rankers import ItemItemRanker, PopularityRanker, Ranker
 from training.sources.dataset import Dataset
 from training.split import Split, make_split
 
-MODEL = "als"
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A recipe measured on its split; `learned` the weights of a blend, None of other kinds."""
+
+    split: Split
+    evaluation: Evaluation
+    learned: Learned | None
 
 
-def fitted_ranker(name: str, split: Split, config: RunConfig, progress: Progress) -> FactorRanker:
-    """ALS fitted on the training part, as something that ranks."""
-    settings = with_chosen_iterations(split.train, config.als)
-    factors = fit_als(split.train, settings, progress=None if progress.quiet else name)
-    return FactorRanker(name, factors.users, factors.items)
+def fitted_ranker(name: str, split: Split, config: RunConfig, progress: Progress) -> Ranker:
+    """The kind of model that the settings name, fitted on the training part, as something that ranks.
+
+    The weights of a blend are learnt inside the training part, so its split has to know its events. Raises DataInvalid
+    as `fit_model`.
+    """
+    return _fitted(name, split, config, _learned(split, config, progress), progress)
 
 
-def measure(dataset: Dataset, config: RunConfig, progress: Progress) -> tuple[Split, Evaluation]:
-    """Splits, fits and evaluates a recipe against popularity and item-item neighbours."""
+def measure(dataset: Dataset, config: RunConfig, progress: Progress) -> Measured:
+    """Splits, fits and evaluates a recipe against popularity, item-item neighbours, and ALS of the same settings.
+
+    The model's name in the evaluation is its kind; a baseline of that name is left out.
+    """
     split = make_split(dataset, config.split, config.interactions.recipe())
+    kind = config.model.kind
+    learned = _learned(split, config, progress)
     with progress.stage("fitting on the training part"):
-        model = fitted_ranker(MODEL, split, config, progress)
-    rankers: list[Ranker] = [
-        model,
+        rankers = [_fitted(kind, split, config, learned, progress)]
+        if kind != "als":
+            plain = config.model_copy(update={"model": ModelConfig(kind="als")})
+            rankers.append(_fitted("als", split, plain, None, progress))
+    baselines: list[Ranker] = [
         ItemItemRanker(split.train, neighbours=config.evaluation.neighbours),
         PopularityRanker(split.popularity),
     ]
+    rankers += [ranker for ranker in baselines if ranker.name != kind]
     with progress.stage(f"evaluating ({split.kind} split)"):
         evaluation = evaluate(rankers, split, seed=config.als.seed)
-    return split, evaluation
+    return Measured(split, evaluation, learned)
+
+
+def _learned(split: Split, config: RunConfig, progress: Progress) -> Learned | None:
+    if config.model.kind != "blend":
+        return None
+    return learn_blend(split.training_events(), config, progress)
+
+
+def _fitted(name: str, split: Split, config: RunConfig, learned: Learned | None, progress: Progress) -> Ranker:
+    shown = None if progress.quiet else name
+    blend = learned.blend if learned else None
+    return ranker_of(fit_model(split.train, split.popularity, config, blend=blend, progress=shown), name)
 
 
 def per_user(dataset: Dataset, config: RunConfig, judged_by: RunConfig, metric: str, progress: Progress) -> Float32:
@@ -48,17 +79,10 @@ def per_user(dataset: Dataset, config: RunConfig, judged_by: RunConfig, metric: 
     """
     own = make_split(dataset, judged_by.split, config.interactions.recipe())
     common = make_split(dataset, judged_by.split, judged_by.interactions.recipe())
-    split = Split(
-        kind=common.kind,
-        train=own.train,
-        seen=common.seen,
-        test=common.test,
-        popularity=common.popularity,
-        candidates=None,
-        notes=common.notes,
-    )
-    evaluation = evaluate([fitted_ranker(MODEL, split, config, progress)], split, seed=judged_by.als.seed)
-    return evaluation.per_user[MODEL][metric]
+    split = replace(common, train=own.train, popularity=own.popularity, candidates=None)
+    kind = config.model.kind
+    evaluation = evaluate([fitted_ranker(kind, split, config, progress)], split, seed=judged_by.als.seed)
+    return evaluation.per_user[kind][metric]
 
 
 def gate_against(

@@ -11,10 +11,12 @@ from scipy.sparse import csr_matrix
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec, Component, Kind
 from recsvc.bundle.types import Float32, Neighbours
 from recsvc.scoring.blend import BlendScorer
-from training.als import Factors, cores, fit_als
+from training.als import Factors, fit_als
 from training.blend_ranker import BlendRanker
 from training.bpr import fit_bpr
 from training.config import RunConfig
+from training.early_stopping import with_chosen_iterations
+from training.half_step import cores
 from training.index import build_index
 from training.neighbours import Similarity, fit_neighbours
 from training.rankers import FactorRanker, Ranker
@@ -86,7 +88,7 @@ def fit_factors(train: csr_matrix, config: RunConfig, *, progress: str | None = 
     """User and item factors, by what the settings name; `train` as `fit_model` takes it."""
     if config.factors_kind == "bpr":
         return fit_bpr(train, config.als, config.bpr, progress=progress)
-    return fit_als(train, config.als, progress=progress)
+    return fit_als(train, with_chosen_iterations(train, config.als), progress=progress)
 
 
 def fit_weights(train: csr_matrix, config: RunConfig) -> csr_matrix:

@@ -21,14 +21,15 @@ from recsvc.bundle.manifest import (
 from recsvc.bundle.registry import Registry
 from recsvc.bundle.types import ContentMap, IdTable, Interactions
 from recsvc.bundle.writer import Contents, new_version, write_bundle
-from training.als import Factors, fit_als
+from training.als import Factors
+from training.blend import Learned
 from training.catalogue import build_catalogue
 from training.cold_start import ColdStart, Content, map_metadata
 from training.config import RunConfig
-from training.early_stopping import with_chosen_iterations
 from training.errors import DataInvalid
 from training.evaluate import Evaluation
-from training.experiment import MODEL, gate_against, measure
+from training.experiment import gate_against, measure
+from training.fitted import FittedModel, fit_model
 from training.index import build_index, measure_index
 from training.matrix import Matrix, build_matrix, event_weights, trending_scores
 from training.plan import Places, Plan
@@ -40,6 +41,8 @@ from training.split import Split
 
 _COLLAPSED = 1e-3
 """No item factor larger than that: the penalty outweighed the data, and every user vector is all but 0."""
+VALIDATION = "validation"
+"""In the manifest's metrics beside the models: of kind blend, measured inside the training part."""
 _LIBRARIES = ("implicit", "faiss-cpu", "numpy", "scipy", "duckdb", "pyarrow")
 
 
@@ -55,11 +58,17 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The model refitted on everything."""
+    """The model refitted on everything; `learned` where the weights of a blend come from, None of other kinds."""
 
     as_of: float | None
     matrix: Matrix
-    factors: Factors
+    model: FittedModel
+    learned: Learned | None = None
+
+    @property
+    def factors(self) -> Factors:
+        """The model's factors: every kind has them."""
+        return self.model.factors
 
 
 def train(plan: Plan, places: Places, progress: Progress) -> Trained:
@@ -72,18 +81,20 @@ def train(plan: Plan, places: Places, progress: Progress) -> Trained:
         dataset = plan.source.read(config, places.state_dir)
     progress.say(f"  {described(dataset)}")
     check_trainable(dataset, config)
-    split, evaluation = measure(dataset, config, progress)
-    candidate = evaluation.per_user[MODEL][config.gate.metric]
+    measured = measure(dataset, config, progress)
+    candidate = measured.evaluation.per_user[config.model.kind][config.gate.metric]
     champion = champion_manifest(Registry(places.models_dir), progress)
     champion_plan = Plan.of(champion, plan.source.data_dir) if champion else None
     verdict = gate_against(champion, dataset, config, candidate, champion_plan, progress)
     with progress.stage("fitting on everything"):
-        fit = fit_everything(dataset, config, progress)
+        fit = fit_everything(dataset, config, progress, learned=measured.learned)
     with progress.stage("mapping what is known of items to factors"):
-        content = map_metadata(dataset.items, fit.matrix.training, fit.factors.items, split.train, config)
+        content = map_metadata(dataset.items, fit.matrix.training, fit.factors.items, measured.split.train, config)
     with progress.stage("building the index and publishing"):
-        version = publish(plan, places, dataset, fit, split, evaluation, verdict, progress, content=content)
-    return Trained(version, evaluation, verdict, None if content is None else content.cold_start)
+        version = publish(
+            plan, places, dataset, fit, measured.split, measured.evaluation, verdict, progress, content=content
+        )
+    return Trained(version, measured.evaluation, verdict, None if content is None else content.cold_start)
 
 
 def check_trainable(dataset: Dataset, config: RunConfig) -> None:
@@ -111,19 +122,27 @@ def champion_manifest(registry: Registry, progress: Progress) -> Manifest | None
         return None
 
 
-def fit_everything(dataset: Dataset, config: RunConfig, progress: Progress) -> Fit:
-    """Refits on all events, decayed to the last of them, ending with an exact user half-step."""
+def fit_everything(dataset: Dataset, config: RunConfig, progress: Progress, *, learned: Learned | None = None) -> Fit:
+    """Refits on all events, decayed to the last of them, ending with an exact user half-step.
+
+    `learned` the weights of a blend, which needs them, and no other kind.
+    """
     events = dataset.events
     as_of = float(events.timestamps.max()) if events.has_time else None
     matrix = build_matrix(events, config.interactions.recipe(), as_of)
-    settings = with_chosen_iterations(matrix.training, config.als)
-    factors = fit_als(matrix.training, settings, progress=None if progress.quiet else MODEL)
-    if float(np.abs(factors.items).max()) < _COLLAPSED:
+    model = fit_model(
+        matrix.training,
+        matrix.popularity(config.interactions.unobserved_weight),
+        config,
+        blend=learned.blend if learned else None,
+        progress=None if progress.quiet else config.model.kind,
+    )
+    if float(np.abs(model.factors.items).max()) < _COLLAPSED:
         progress.say(
             f"  warning: all factors are next to 0, so no list will be personal: als.regularization = "
             f"{config.als.regularization:g} is too high for this much data; lower it in the settings (CONFIG=)"
         )
-    return Fit(as_of, matrix, factors)
+    return Fit(as_of, matrix, model, learned)
 
 
 def publish(
@@ -158,7 +177,7 @@ def publish(
                 index=summary,
                 seconds=dict(progress.seconds),
                 popularity=contents.popularity,
-                examples=example_lists(contents),
+                examples=example_lists(contents, fit.model.blend),
                 cold_start=None if content is None else content.cold_start.words(),
             )
         )
@@ -183,11 +202,12 @@ def _contents(dataset: Dataset, fit: Fit, index: Any, config: RunConfig, content
         interactions=Interactions(
             confidence.indptr.astype(np.int64), confidence.indices.astype(np.int32), confidence.data
         ),
-        popularity=fit.matrix.popularity(recipe.unobserved_weight),
+        popularity=fit.model.popularity,
         trending=trending_scores(events, recipe, fit.as_of, short, long),
         catalogue=build_catalogue(dataset.items),
         index=index,
         content=content,
+        neighbours=fit.model.neighbours,
     )
 
 
@@ -206,7 +226,7 @@ def make_manifest(
     n_users, n_factors = fit.factors.users.shape
     return Manifest(
         format_version=FORMAT_VERSION,
-        kind="als",
+        kind=fit.model.kind,
         version=version,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         as_of=fit.as_of,
@@ -216,7 +236,7 @@ def make_manifest(
         objective=plan.config.objective(),
         recipe=plan.recorded(),
         data=data_summary(dataset, fit),
-        metrics=evaluation.means() if evaluation is not None else {},
+        metrics=_metrics(fit, evaluation),
         gate=verdict,
         index=index,
         libraries={name: installed_version(name) for name in _LIBRARIES},
@@ -224,7 +244,14 @@ def make_manifest(
         log_ends=dataset.log_ends,
         erasures_applied_at=dataset.erasures_applied_at,
         content=None if content is None else content.summary,
+        blend=fit.model.blend,
     )
+
+
+def _metrics(fit: Fit, evaluation: Evaluation | None) -> dict[str, dict[str, float]]:
+    """By model, and under `validation` what the weights of a blend gave where they were chosen."""
+    measured = {} if evaluation is None else evaluation.means()
+    return measured if fit.learned is None or not fit.learned.groups else measured | {VALIDATION: fit.learned.metrics()}
 
 
 def data_summary(dataset: Dataset, fit: Fit) -> DataSummary:

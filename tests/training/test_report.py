@@ -231,6 +231,6 @@ def contents() -> Contents:
 
 
 def test_examples_show_the_surest_likes_and_unseen_recommendations_by_title(contents: Contents) -> None:
-    quiet, active = example_lists(contents)
+    quiet, active = example_lists(contents, None)
     assert quiet == ExampleUser("b", 1, ("One",), ("Two", "v3", "Zero"))
     assert active == ExampleUser("a", 2, ("One", "Zero"), ("Two",))
