@@ -48,15 +48,20 @@ class Learned:
     groups: tuple[Group, ...]
 
     def lines(self) -> list[str]:
-        """The same for a person."""
+        """The same for a person at a terminal."""
+        return [self.head(), *(f"  {line}" for line in self.group_lines())]
+
+    def head(self) -> str:
+        """What `group_lines` are, or why there are none."""
         if not self.groups:
-            return [
-                f"blend: {self.n_users} validation users are too few to choose weights by ({LEAST_USERS}); factors only"
-            ]
-        return [
-            f"blend, {self.metric} on the validation users that its weights were not chosen by:",
-            *(f"  {self._line(bucket, group)}" for bucket, group in enumerate(self.groups)),
-        ]
+            return (
+                f"blend: {self.n_users} validation users are too few to choose weights by ({LEAST_USERS}): factors only"
+            )
+        return f"blend, {self.metric} on the validation users that its weights were not chosen by:"
+
+    def group_lines(self) -> list[str]:
+        """What the blend and each component gave each group of users, and the weights, in the order of the values."""
+        return [self._line(bucket, group) for bucket, group in enumerate(self.groups)]
 
     def metrics(self) -> dict[str, float]:
         """The same as the manifest has it: "ndcg@10 blend (3–5 items)"."""

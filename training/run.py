@@ -179,6 +179,8 @@ def publish(
                 popularity=contents.popularity,
                 examples=example_lists(contents, fit.model.blend),
                 cold_start=None if content is None else content.cold_start.words(),
+                blend=None if fit.learned is None else fit.learned.head(),
+                blend_groups=() if fit.learned is None else fit.learned.group_lines(),
             )
         )
 

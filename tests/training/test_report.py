@@ -175,6 +175,15 @@ def test_titles_in_any_script_are_kept() -> None:
     assert all(text in words for text in ("用户", "Кино 🎬", "映画"))
 
 
+def test_how_the_weights_of_a_blend_were_chosen_is_shown_where_there_is_a_blend() -> None:
+    plain = report_input()
+    blended = replace(plain, blend="blend, ndcg@10:", blend_groups=("1–2 items: 0.1", "everybody: 0.2 & more"))
+    words = Page(render(blended)).words
+    assert "Blend, ndcg@10:" in words
+    assert "everybody: 0.2 & more" in words
+    assert "Blend" not in Page(render(plain)).words
+
+
 def test_a_refusal_is_marked() -> None:
     report = report_input()
     low, high = np.array([[0.1, 0.1], [0.2, 0.2]], dtype=np.float32)

@@ -29,7 +29,8 @@ class ReportInput:
     `plan` the run's source and settings as the manifest records them; `evaluation` the model first, then its
     baselines; `seconds` wall time by stage, in order; `popularity` float32 (n_items,) summed positive weight;
     `losses` the training loss by iteration, empty when it was not computed; `cold_start` how well items that nobody has
-    met are ranked, None where nothing is known of items.
+    met are ranked, None where nothing is known of items; `blend` and `blend_groups` how its weights were chosen and
+    what they gave each group of users, None of other kinds.
     """
 
     version: str
@@ -45,6 +46,8 @@ class ReportInput:
     examples: Sequence[ExampleUser] = ()
     losses: Sequence[float] = ()
     cold_start: str | None = None
+    blend: str | None = None
+    blend_groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
