@@ -66,9 +66,6 @@ class Objective(Part):
         default=0, description="ν: the penalty of user u is λ·s^ν·|x|², s the sum of their confidences over all items."
     )
     confidence: ConfidenceRecipe
-    frequency_exponent: NonNegativeFloat = Field(
-        default=0, description="ν: the penalty of a user is λ·s^ν, s the sum of their confidences; 0: λ for everybody."
-    )
 
 
 class BlendSpec(Part):

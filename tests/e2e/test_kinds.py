@@ -13,7 +13,7 @@ from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.registry import Registry
 from recsvc.bundle.types import UserRow
 from recsvc.scoring.blend import BlendScorer
-from recsvc.scoring.foldin import fold_in
+from recsvc.scoring.foldin import effective_regularization, fold_in
 from tests.training.command import environment
 from training.__main__ import main
 
@@ -110,9 +110,10 @@ def test_a_published_blend_has_the_weights_learnt_and_its_users_are_those_of_fol
     assert "ndcg@10 blend (everybody)" in bundle.manifest.metrics["validation"]
     assert "weights" in said
     scorer = BlendScorer(bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend)
-    regularization = bundle.manifest.objective.regularization
+    objective, n_items = bundle.manifest.objective, bundle.manifest.n_items
     for row in range(0, len(bundle.users), 7):
         items, confidence = bundle.interactions.of(UserRow(row))
+        regularization = effective_regularization(objective, n_items, confidence)
         folded = fold_in(bundle.gram, bundle.item_factors, items, confidence, regularization)
         np.testing.assert_allclose(folded.vector, bundle.user_factors[row], rtol=1e-3, atol=1e-6)
         best, scores = scorer.top(bundle.user_factors[row], items[confidence > 0], 5, None)
