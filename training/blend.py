@@ -9,10 +9,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec, Component
-from recsvc.bundle.types import Float64, Int32
+from recsvc.bundle.types import Float32, Float64, Int32
 from recsvc.scoring.blend import bucket_of, popularity_scores
 from training.als import exact_users
-from training.blend_search import Offers, best_shares, offers_of
+from training.blend_search import Offers, best_shares, joined, offers_of
 from training.config import RunConfig
 from training.errors import DataInvalid
 from training.fitted import fit_factors, fit_weights, only
@@ -81,59 +81,78 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class _Components:
-    """What the components learnt from the fitting part; `weights` None without neighbours."""
+class _Stage:
+    """One validation part: `users` int32 who are to find what is held out, and what the components learnt from the
+    rest; `weights` None without neighbours."""
 
     split: Split
-    item_factors: np.ndarray[tuple[int, int], np.dtype[np.float32]]
+    users: Int32
+    item_factors: Float32
     weights: csr_matrix | None
+
+    def histories(self) -> csr_matrix:
+        """The users' rows of the rest, signed confidence."""
+        return csr_matrix(self.split.train[self.users])
 
 
 def learn_blend(part: Dataset, config: RunConfig, progress: Progress) -> Learned:
     """Chooses the weights of each bucket of history lengths.
 
     `part` is a training part: a validation part is held out of it, the components are fitted on the rest, and up to
-    `blend.users` users who have something held out are to find it. For the lower buckets their histories are cut to a
-    random choice of as many positive items as the bucket holds, the last bucket has those who have more, whole; the
-    cut histories are folded in as serving does. One half of the users chooses the weights by the metric of the gate,
-    the other half says what they are worth. A bucket with fewer than 50 users to choose by has the weights that all
-    users with their whole histories choose; with fewer than 50 validation users factors alone are used. The same data,
-    settings and seed give the same weights. Raises DataInvalid as `fit_model`.
+    `blend.users` users who have something held out are to find it. With times the same is done again with what was
+    left, `blend.cuts` times in all, so that one week's fashion does not decide. For the lower buckets the histories are
+    cut to a random choice of as many positive items as the bucket holds, the last bucket has those who have more,
+    whole; the cut histories are folded in as serving does. One half of the users chooses the weights by the metric of
+    the gate, the other half says what they are worth. A bucket with fewer than 50 to choose by has the weights that all
+    users with their whole histories choose; with fewer than 50 in all, factors alone are used. Who is in several
+    validation parts counts in each, always in the same half. The same data, settings and seed give the same weights.
+    Raises DataInvalid as `fit_model`.
     """
-    settings = config.blend
-    try:
-        split = validation_split(part, config, seed=settings.seed)
-    except DataInvalid:  # nothing is left to validate on: too few users, as below
-        return _factors_only(config, 0)
-    rng = np.random.default_rng(settings.seed)
-    n_liked = np.diff(positives(split.train).indptr)
-    users = np.flatnonzero((np.diff(split.test.indptr) > 0) & (n_liked > 0)).astype(np.int32)
-    if len(users) < LEAST_USERS:
-        return _factors_only(config, len(users))
-    with progress.stage("fitting the components of the blend on the rest of the validation part"):
-        wants_neighbours = "neighbours" in settings.components
-        components = _Components(
-            split,
-            fit_factors(split.train, config, progress=None if progress.quiet else "blend").items,
-            fit_weights(split.train, config) if wants_neighbours else None,
-        )
+    rng = np.random.default_rng(config.blend.seed)
+    splits = _splits(part, config)
+    users = [_users(split, config.blend.users, rng) for split in splits]
+    found = sum(map(len, users))
+    if found < LEAST_USERS:
+        return Learned(only("factors"), config.gate.metric, found, ())
+    stages = []
+    for number, (split, shown) in enumerate(zip(splits, users, strict=True), start=1):
+        with progress.stage(f"fitting the components of the blend, validation part {number} of {len(splits)}"):
+            items = fit_factors(split.train, config, progress=None if progress.quiet else "blend").items
+            wants_neighbours = "neighbours" in config.blend.components
+            stages.append(_Stage(split, shown, items, fit_weights(split.train, config) if wants_neighbours else None))
     with progress.stage("choosing the weights of the blend"):
-        learned = _learn(components, rng.permutation(users)[: settings.users], config, rng)
+        learned = _learn(stages, config, rng)
     for line in learned.lines():
         progress.say(f"  {line}")
     return learned
 
 
-def _factors_only(config: RunConfig, n_users: int) -> Learned:
-    return Learned(only("factors"), config.gate.metric, n_users, ())
+def _splits(part: Dataset, config: RunConfig) -> list[Split]:
+    """Validation parts, each held out of what the one before left; one where nothing has a time, or none."""
+    splits: list[Split] = []
+    for _ in range(config.blend.cuts if part.events.has_time else 1):
+        try:
+            splits.append(validation_split(part, config, seed=config.blend.seed))
+        except DataInvalid:  # nothing is left to validate on
+            break
+        part = splits[-1].training_events()
+    return splits
 
 
-def _learn(components: _Components, users: Int32, config: RunConfig, rng: np.random.Generator) -> Learned:
+def _users(split: Split, most: int, rng: np.random.Generator) -> Int32:
+    """Users with something held out and something liked before, in no order."""
+    n_liked = np.diff(positives(split.train).indptr)
+    users = np.flatnonzero((np.diff(split.test.indptr) > 0) & (n_liked > 0)).astype(np.int32)
+    return rng.permutation(users)[:most]
+
+
+def _learn(stages: list[_Stage], config: RunConfig, rng: np.random.Generator) -> Learned:
     settings, metric = config.blend, config.gate.metric
-    liked = positives(components.split.train)
-    n_liked = np.diff(liked.indptr)[users]
-    choosing = np.arange(len(users)) % 2 == 0  # the users come in random order
-    everybody = _offers(components, users, csr_matrix(components.split.train[users]), config)
+    histories = [stage.histories() for stage in stages]
+    n_liked = np.concatenate([np.diff(positives(history).indptr) for history in histories])
+    everybody = joined([_offers(stage, history, config) for stage, history in zip(stages, histories, strict=True)])
+    half = rng.permutation(stages[0].split.train.shape[0]) % 2 == 0
+    choosing = np.concatenate([half[stage.users] for stage in stages])
     of_all = _chosen(everybody.of(np.flatnonzero(choosing)), None, config, rng)
     lows = [1, *(bound + 1 for bound in settings.bounds)]
     chosen: list[Float64] = []
@@ -143,9 +162,10 @@ def _learn(components: _Components, users: Int32, config: RunConfig, rng: np.ran
         if high is None:
             offers = everybody.of(inside)
         else:
-            cut = _shortened(csr_matrix(components.split.train[users[inside]]), low, high, rng)
-            offers = _offers(components, users[inside], cut, config)
-        choose, report = (np.flatnonzero(half[inside]) for half in (choosing, ~choosing))
+            cut = [_shortened(history, low, high, rng) for history in histories]
+            every = joined([_offers(stage, history, config) for stage, history in zip(stages, cut, strict=True)])
+            offers = every.of(inside)
+        choose, report = (np.flatnonzero(chosen_half[inside]) for chosen_half in (choosing, ~choosing))
         own = len(choose) >= LEAST_USERS
         chosen.append(_chosen(offers.of(choose), of_all, config, rng) if own else of_all)
         label = f"{low} items or more" if high is None else f"{low}–{high} items"
@@ -157,7 +177,7 @@ def _learn(components: _Components, users: Int32, config: RunConfig, rng: np.ran
     by_user = np.array(chosen)[[bucket_of(blend, int(n)) for n in n_liked]]
     rest = np.flatnonzero(~choosing)
     groups.append(_group("everybody", everybody.of(rest), by_user[rest], config, own=True))
-    return Learned(blend, metric, len(users), tuple(groups))
+    return Learned(blend, metric, len(n_liked), tuple(groups))
 
 
 def _chosen(offers: Offers, of_all: Float64 | None, config: RunConfig, rng: np.random.Generator) -> Float64:
@@ -198,17 +218,17 @@ def _group(label: str, offers: Offers, weights: Float64, config: RunConfig, *, o
     return Group(label, len(offers), own, values)
 
 
-def _offers(components: _Components, users: Int32, histories: csr_matrix, config: RunConfig) -> Offers:
-    """What is offered to users with these histories: CSR (len(users), n_items), signed confidence."""
-    split, als = components.split, config.als
+def _offers(stage: _Stage, histories: csr_matrix, config: RunConfig) -> Offers:
+    """What is offered to a stage's users with these histories: CSR (len(users), n_items), signed confidence."""
+    split, als = stage.split, config.als
     return offers_of(
-        exact_users(histories, components.item_factors, als.regularization, als.frequency_exponent).users,
-        components.item_factors,
+        exact_users(histories, stage.item_factors, als.regularization, als.frequency_exponent).users,
+        stage.item_factors,
         positives(histories),
-        components.weights,
+        stage.weights,
         popularity_scores(split.popularity),
-        csr_matrix(split.seen[users]),
-        csr_matrix(split.test[users]),
+        csr_matrix(split.seen[stage.users]),
+        csr_matrix(split.test[stage.users]),
         config.blend.components,
     )
 

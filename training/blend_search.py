@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from recsvc.bundle.manifest import COMPONENTS, Component
 from recsvc.bundle.types import Float32, Float64, Int32
@@ -65,6 +65,15 @@ class Offers:
         places = best(np.where(there, blended, -np.inf).astype(np.float32), k)
         ranked = np.where(places >= 0, np.take_along_axis(self.items, np.maximum(places, 0), axis=1), -1)
         return metrics.accuracy(ranked.astype(np.int32), self.test, (k,))[metric]
+
+
+def joined(parts: Sequence[Offers]) -> Offers:
+    """Several groups of users as one, of the same catalogue and components."""
+    return Offers(
+        np.concatenate([part.items for part in parts]),
+        np.concatenate([part.scores for part in parts], axis=1),
+        csr_matrix(vstack([part.test for part in parts])),
+    )
 
 
 def offers_of(

@@ -109,6 +109,7 @@ class BlendConfig(Section):
     components: Annotated[tuple[Component, ...], Field(min_length=1)]
     factors: Literal["als", "bpr"]
     bounds: tuple[PositiveInt, ...]
+    cuts: PositiveInt
     users: PositiveInt
     trials: PositiveInt
     seed: Annotated[int, Field(ge=0, lt=2**32)]

@@ -73,6 +73,25 @@ def test_each_bucket_and_everybody_are_measured_by_blend_and_components(settings
     assert "weights" in learned.lines()[1]
 
 
+def test_with_times_several_validation_parts_are_learnt_from(settings: RunConfig) -> None:
+    known = community(80).events
+    names = zip(known.users, known.items, strict=True)
+    rows: list[Row] = [
+        (known.user_ids[user], known.item_ids[item], "like", float(day), None)
+        for day, (user, item) in enumerate(np.random.default_rng(2).permutation(list(names)))
+    ]
+    one, three = (
+        learn_blend(
+            make_dataset(rows),
+            settings.model_copy(update={"blend": settings.blend.model_copy(update={"cuts": cuts})}),
+            QUIET,
+        )
+        for cuts in (1, 3)
+    )
+    assert one.n_users <= 80 < three.n_users
+    assert one.blend != three.blend
+
+
 def test_a_component_left_out_of_the_settings_has_no_weight(settings: RunConfig) -> None:
     blend = settings.blend.model_copy(update={"components": ("factors", "popularity")})
     learned = learn_blend(community(150), settings.model_copy(update={"blend": blend}), QUIET)
