@@ -5,6 +5,7 @@ from __future__ import annotations
 from recsvc.bundle.manifest import GateResult, Manifest
 from recsvc.bundle.types import Float32
 from training.als import fit_als
+from training.beyond import category_shares
 from training.compare import gate
 from training.config import RunConfig
 from training.evaluate import Evaluation, evaluate
@@ -34,7 +35,9 @@ def measure(dataset: Dataset, config: RunConfig, progress: Progress) -> tuple[Sp
         PopularityRanker(split.popularity),
     ]
     with progress.stage(f"evaluating ({split.kind} split)"):
-        evaluation = evaluate(rankers, split, seed=config.als.seed)
+        evaluation = evaluate(
+            rankers, split, seed=config.als.seed, categories=category_shares(dataset.items.categories)
+        )
     return split, evaluation
 
 

@@ -112,6 +112,14 @@ def _figures(report: ReportInput, means: Mapping[str, Mapping[str, float]]) -> l
                 plots.activity_bars(evaluation.by_activity(), metric),
             ),
             _Figure(
+                "What accuracy is bought with",
+                f"{metric} against what else lists should be: of much of the catalogue (coverage), of what is little "
+                "known (novelty), unlike one another (diversity), no more popular than what people choose themselves "
+                "(popularity lift 0), not always the same items (Gini 0), and in the user's own proportions of "
+                "categories (miscalibration 0).",
+                plots.trade_offs(means, metric),
+            ),
+            _Figure(
                 "Popular items and the long tail",
                 "How much of the training weight (dashed), and of each model's lists, goes to the most popular "
                 "items. The higher the curve, the more a model shows what is popular anyway.",
