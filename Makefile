@@ -71,7 +71,7 @@ retrain: $(STAMP) ## data → train → evaluate → gate → promote; alone: th
 schedule: $(STAMP) ## retrain whenever it is time, until stopped: HOURS= EVENTS= (default every 24 hours)
 	@exec $(TRAINING) schedule $(if $(HOURS),--every-hours "$(HOURS)") $(if $(EVENTS),--every-events "$(EVENTS)")
 
-reaction: $(STAMP) ## NDCG@10 of users never seen after 1, 2, 3, 5, 10 events, against popularity: DATASET=
+reaction: $(STAMP) ## cold start: users never seen after 0 to 10 events, items after 0 to 10 users: DATASET=
 	@$(TRAINING) reaction $(SOURCE)
 
 test: $(STAMP) ## all tests, with a real Redis on a free port

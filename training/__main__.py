@@ -77,7 +77,7 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
         (
             "reaction",
             commands.reaction,
-            "users held out entirely: NDCG@10 after their first events",
+            "cold start: NDCG@10 of users after their first events, and of items after their first users",
         ),
         ("ensure", commands.ensure, "train and promote only when there is no champion yet"),
     ):

@@ -62,7 +62,7 @@ def trade_offs(means: Mapping[str, Mapping[str, float]], metric: str) -> str:
             one.set_xlabel(_BEYOND[name])
             one.xaxis.set_major_locator(MaxNLocator(3))
             one.margins(0.2)
-            one.set_ylim(0, 1.15 * max(max(values[metric] for values in means.values()), 1e-6))
+            one.set_ylim(0, 1.15 * max(1e-6, *(values[metric] for values in means.values())))
         for one in axes[::3]:
             one.set_ylabel(metric)
         handles, labels = axes[0].get_legend_handles_labels()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from recsvc.bundle.manifest import DataSummary, GateResult, IndexSummary
 from recsvc.bundle.types import Float32
@@ -16,6 +13,7 @@ from training.compare import PairedComparison, paired
 from training.evaluate import Evaluation
 from training.report import plots
 from training.report.examples import ExampleUser
+from training.report.page import page_style, template_of
 from training.sources.dataset import Rejects
 from training.split import Split
 
@@ -56,11 +54,11 @@ class _Figure:
 
 def render(report: ReportInput) -> str:
     """The page: self-contained HTML with inline SVG, no script, nothing fetched; every text escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("training.report").joinpath("report.html").read_text("utf-8"))
+    template = template_of("report.html")
     means = report.evaluation.means()
     model = next(iter(means), "")
     return template.render(
+        style=page_style(),
         report=report,
         means=means,
         metrics=list(means[model]) if model else [],
