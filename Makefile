@@ -11,7 +11,7 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
 TRAINING := $(PY) -m training
 
 .PHONY: help install run serve worker data train evaluate compare models recommend prune promote rollback retrain \
-        schedule reaction test lint format show bench chaos lock clean
+        schedule reaction ageing test lint format show bench chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,9 @@ schedule: $(STAMP) ## retrain whenever it is time, until stopped: HOURS= EVENTS=
 
 reaction: $(STAMP) ## cold start: users never seen after 0 to 10 events, items after 0 to 10 users: DATASET=
 	@$(TRAINING) reaction $(SOURCE)
+
+ageing: $(STAMP) ## train to several days, test on the weeks after, with and without retraining: DATASET= WEEKS=
+	@$(TRAINING) ageing $(if $(WEEKS),--weeks "$(WEEKS)") $(SOURCE)
 
 test: $(STAMP) ## all tests, with a real Redis on a free port
 	@$(PY) -m pytest

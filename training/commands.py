@@ -16,7 +16,7 @@ from recsvc.bundle.registry import Registry
 from training import run
 from training.compare import paired
 from training.config import load_config
-from training.curves import show_cold_start
+from training.curves import show_ageing, show_cold_start
 from training.errors import ConfigInvalid, DataInvalid
 from training.evaluate import format_table
 from training.experiment import MODEL, gate_against, measure, per_user
@@ -224,6 +224,16 @@ def reaction(workspace: Workspace, options: Namespace) -> int:
     plan = plan_of(options, workspace.data_dir)
     dataset = _read(workspace, plan)
     print("\n".join(show_cold_start(dataset, plan.config, workspace.places.state_dir, workspace.progress)))
+    return 0
+
+
+def ageing(workspace: Workspace, options: Namespace) -> int:
+    """Shows how good the settings are at several moments, and what a week without retraining costs."""
+    plan = plan_of(options, workspace.data_dir)
+    dataset, config = _read(workspace, plan), plan.config
+    if options.weeks:
+        config = config.model_copy(update={"ageing": config.ageing.model_copy(update={"weeks": options.weeks})})
+    print("\n".join(show_ageing(dataset, config, workspace.places.state_dir, workspace.progress)))
     return 0
 
 

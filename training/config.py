@@ -87,6 +87,14 @@ class EvaluationConfig(Section):
     neighbours: PositiveInt
 
 
+class AgeingConfig(Section):
+    """The rolling evaluation over time."""
+
+    cuts: Annotated[int, Field(ge=1, le=100)]
+    weeks: Annotated[int, Field(ge=1, le=52)]
+    least_users: Annotated[int, Field(ge=2)]
+
+
 class GateConfig(Section):
     """What a candidate must reach to be promoted."""
 
@@ -104,6 +112,7 @@ class RunConfig(Section):
     trending: TrendingConfig
     content: ContentConfig
     evaluation: EvaluationConfig
+    ageing: AgeingConfig
     gate: GateConfig
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
+from training.ageing import Ageing, measure_ageing
 from training.compare import PairedComparison
 from training.config import RunConfig
 from training.new_items import NewItems, measure_new_items
@@ -50,6 +54,97 @@ def new_items_section(found: NewItems) -> Section:
     )
 
 
+def show_ageing(dataset: Dataset, config: RunConfig, state_dir: Path, progress: Progress) -> list[str]:
+    """Measures a recipe over time and how its models age; writes the page; returns what is to be printed."""
+    found = measure_ageing(dataset, config, progress)
+    sections = [rolling_section(found)]
+    if found.aged:
+        sections.append(ageing_section(found))
+    return _shown(dataset, state_dir, "ageing", f"{dataset.name} over time", sections)
+
+
+def rolling_section(found: Ageing) -> Section:
+    """The week after each cut, the model beside its baselines."""
+    models = list(found.cuts[0].means)
+    shown = [(metric, model) for metric in ("ndcg@10", "recall@20") for model in models]
+    values = np.array([[cut.means[model][metric] for metric, model in shown] for cut in found.cuts])
+    rows = [
+        [_day(cut.at), f"{cut.n_users:,}", *(f"{value:.4f}" for value in line)]
+        for cut, line in zip(found.cuts, values, strict=True)
+    ]
+    rows.append(["mean", "", *(f"{value:.4f}" for value in values.mean(axis=0))])
+    if len(found.cuts) > 1:
+        rows.append(["standard deviation", "", *(f"{value:.4f}" for value in values.std(axis=0, ddof=1))])
+    curves = [Curve(model, [cut.means[model]["ndcg@10"] for cut in found.cuts]) for model in models]
+    days = [datetime.fromtimestamp(cut.at, UTC).strftime("%-d %b") for cut in found.cuts]
+    return Section(
+        title=f"{found.name}: trained to each day, tested on the week after it",
+        words=[
+            f"{models[0]} minus {name}, NDCG@10 over the users of all weeks: {step.difference:+.4f}, "
+            f"95% interval {interval_words(step)}."
+            for name, step in found.against.items()
+        ],
+        columns=["trained to", "users", *(f"{metric} {model}" for metric, model in shown)],
+        rows=rows,
+        plots=[
+            Plot(
+                "rolling",
+                "NDCG@10 of the week after each day, by what was trained up to it.",
+                curves_plot("rolling", days, curves, ("trained to", "NDCG@10")),
+            )
+        ],
+    )
+
+
+def ageing_section(found: Ageing) -> Section:
+    """What a model loses against one that is retrained every week."""
+    rows = []
+    for week, aged in found.aged.items():
+        for what, step in (("all", aged.everything), ("known to the older", aged.known)):
+            rows.append(
+                [
+                    *(
+                        str(week),
+                        what,
+                        str(aged.n_cuts),
+                        f"{step.n_users:,}",
+                        f"{step.mean_a:.4f}",
+                        f"{step.mean_b:.4f}",
+                    ),
+                    *(_relative(step), interval_words(step)),
+                ]
+            )
+    return Section(
+        title="Without retraining",
+        words=[ageing_words(found)],
+        columns=["week", "items", "cuts", "user weeks", "retrained", "not retrained", "change", "95% interval"],
+        rows=rows,
+        plots=[_ageing_plot(found)],
+    )
+
+
+def ageing_words(found: Ageing) -> str:
+    """What the first and the last week without retraining cost, in a sentence."""
+    said = []
+    for week in sorted({min(found.aged), max(found.aged)}):
+        aged, late = found.aged[week], week - 1
+        said.append(
+            f"{late} week{'s' if late > 1 else ''} without retraining: {_relative(aged.everything)} of NDCG@10 "
+            f"({_sureness(aged.everything)}); on the items that the older model knows {_relative(aged.known)} "
+            f"({_sureness(aged.known)})"
+        )
+    return f"{'. '.join(said)}."
+
+
+def _sureness(step: PairedComparison) -> str:
+    clear = step.interval is not None and (step.interval[1] < 0 or step.interval[0] > 0)
+    return "clear of chance" if clear else "not told apart from chance"
+
+
+def _relative(step: PairedComparison) -> str:
+    return "–" if step.relative is None else f"{step.relative:+.1%}"
+
+
 def interval_words(step: PairedComparison) -> str:
     """The interval of a difference, a dash where there is none."""
     return "–" if step.interval is None else f"{step.interval[0]:+.4f} to {step.interval[1]:+.4f}"
@@ -80,6 +175,27 @@ def _plot(file: str, steps: dict[int, PairedComparison], baseline: str, label: s
     ]
     drawn = curves_plot(file, [str(k) for k in steps], curves, (label, "NDCG@10"))
     return Plot(file, f"The model against {baseline}; {_BAND}.", drawn)
+
+
+def _ageing_plot(found: Ageing) -> Plot:
+    ticks = ["1", *map(str, found.aged)]
+    curves = []
+    for name, field in (("all items", "everything"), ("items known to the older model", "known")):
+        steps: list[PairedComparison] = [getattr(aged, field) for aged in found.aged.values()]
+        changes = [100 * (step.relative or 0.0) for step in steps]
+        bands = [
+            None
+            if step.interval is None or step.mean_a == 0
+            else (100 * step.interval[0] / step.mean_a, 100 * step.interval[1] / step.mean_a)
+            for step in steps
+        ]
+        curves.append(Curve(name, [0.0, *changes], [(0.0, 0.0), *bands]))
+    drawn = curves_plot("ageing", ticks, curves, ("week after the training", "change of NDCG@10, %"))
+    return Plot("ageing", "Against a model retrained at the start of the week; bands are 95% intervals.", drawn)
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def _shown(dataset: Dataset, state_dir: Path, name: str, title: str, sections: Sequence[Section]) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.manifest import ConfidenceRecipe
-from recsvc.bundle.types import Bool, Float32
+from recsvc.bundle.types import Bool, Float32, Float64
 from recsvc.events.schema import TYPE_CODES
 from training.config import SplitConfig
 from training.errors import DataInvalid
@@ -49,24 +49,41 @@ def make_split(dataset: Dataset, config: SplitConfig, recipe: ConfidenceRecipe) 
         held_out = _after_cut(events, config.test_share)
     else:
         held_out = _last_of_each_user(events, weights)
-    as_of = float(events.timestamps[~held_out].max()) if events.has_time and (~held_out).any() else None
-    matrix = build_matrix(events, recipe, as_of, ~held_out)
-    seen = matrix.seen
-    test, notes = _test_pairs(events, weights, held_out, seen)
-    if as_of is not None:
-        notes["cut (Unix seconds)"] = as_of
-    if test.nnz == 0:
+    split = _parted(kind, events, weights, ~held_out, held_out, recipe)
+    if split.test.nnz == 0:
         raise DataInvalid(
             f"{dataset.name}: the {kind} split leaves no held-out interaction to evaluate on; "
             "give more events, or another split.kind or split.test_share in the settings"
         )
+    return replace(split, candidates=dataset.candidates)
+
+
+def split_between(events: Events, recipe: ConfidenceRecipe, cut: float, until: float) -> Split:
+    """Trains to a moment and tests on what follows, test pairs as in `make_split`; there may be none.
+
+    `cut` and `until` Unix seconds: events up to `cut` are the training part, decayed to the last of them, those after
+    it and up to `until` are held out, the rest is left out. Every event has to have a time.
+    """
+    held_out = (events.timestamps > cut) & (events.timestamps <= until)
+    return _parted("temporal", events, event_weights(events, recipe), events.timestamps <= cut, held_out, recipe)
+
+
+def _parted(
+    kind: str, events: Events, weights: Float64, training: Bool, held_out: Bool, recipe: ConfidenceRecipe
+) -> Split:
+    as_of = float(events.timestamps[training].max()) if events.has_time and training.any() else None
+    matrix = build_matrix(events, recipe, as_of, training)
+    seen = matrix.seen
+    test, notes = _test_pairs(events, weights, held_out, seen)
+    if as_of is not None:
+        notes["cut (Unix seconds)"] = as_of
     return Split(
         kind=kind,
         train=matrix.training,
         seen=seen,
         test=test,
         popularity=matrix.popularity(recipe.unobserved_weight),
-        candidates=dataset.candidates,
+        candidates=None,
         notes=notes,
     )
 
@@ -90,7 +107,7 @@ def _after_cut(events: Events, test_share: float) -> Bool:
     return held_out
 
 
-def _last_of_each_user(events: Events, weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Bool:
+def _last_of_each_user(events: Events, weights: Float64) -> Bool:
     order = np.lexsort((np.arange(len(events)), np.nan_to_num(events.timestamps), events.users))
     positive = order[weights[order] > 0]
     users = events.users[positive]
@@ -105,7 +122,7 @@ def _last_of_each_user(events: Events, weights: np.ndarray[tuple[int], np.dtype[
 
 def _test_pairs(
     events: Events,
-    weights: np.ndarray[tuple[int], np.dtype[np.float64]],
+    weights: Float64,
     held_out: Bool,
     seen: csr_matrix,
 ) -> tuple[csr_matrix, dict[str, float]]:

@@ -66,7 +66,8 @@ def curves_plot(name: str, ticks: Sequence[str], curves: Sequence[Curve], labels
         axes.set_xticks(places, list(ticks))
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        shown = [*(v for curve in curves for v in curve.values), *(b[0] for c in curves for b in c.bands if b)]
+        axes.set_ylim(bottom=0.0 if min(shown) >= 0 else None)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
     return svg(name, draw)
