@@ -16,7 +16,7 @@ from training.compare import PairedComparison, paired
 from training.config import RunConfig
 from training.errors import DataInvalid
 from training.evaluate import evaluate
-from training.experiment import MODEL, fitted_ranker
+from training.experiment import fitted_ranker
 from training.progress import Progress
 from training.rankers import ItemItemRanker, PopularityRanker, Ranker
 from training.sources.dataset import Dataset, Events
@@ -24,6 +24,8 @@ from training.split import Split, split_between
 
 _WEEK: Final = 7 * 86_400.0
 _K: Final = 10
+_MODEL: Final = "model"
+"""Not the kind's name, which may be that of a baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def measure_ageing(dataset: Dataset, config: RunConfig, progress: Progress) -> A
     if not events.has_time:
         raise DataInvalid(f"{dataset.name}: not every event has a time, so nothing can be trained up to a moment")
     starts = _starts(events)
-    usable = [at for at, start in enumerate(starts) if _n_test_users(events, config, start) >= settings.least_users]
+    usable = [at for at, start in enumerate(starts) if _n_test_users(dataset, config, start) >= settings.least_users]
     if not usable:
         raise DataInvalid(
             f"{dataset.name}: no week of the last half of its time has {settings.least_users} users to test on; "
@@ -94,8 +96,8 @@ def measure_ageing(dataset: Dataset, config: RunConfig, progress: Progress) -> A
     run = _Run(config, set(cuts))
     for number, at in enumerate(needed, start=1):
         with progress.stage(f"training to {_day(starts[at])} ({number} of {len(needed)})"):
-            split = split_between(events, config.interactions.recipe(), starts[at], starts[at] + _WEEK)
-            ranker = fitted_ranker(MODEL, split, config, progress)
+            split = split_between(dataset, config.interactions.recipe(), starts[at], starts[at] + _WEEK)
+            ranker = fitted_ranker(_MODEL, split, config, progress)
             run.take(at, starts[at], split, _Model(ranker, *_met(split.seen)))
     return run.result(dataset.name)
 
@@ -139,7 +141,7 @@ class _Run:
             new, old, new_known, old_known = (np.concatenate(values) for values in zip(*parts, strict=True))
             aged[week] = Aged(len(parts), paired(new, old, seed=seed), paired(new_known, old_known, seed=seed))
         against = {
-            model: paired(values, pooled[MODEL], seed=seed) for model, values in pooled.items() if model != MODEL
+            model: paired(values, pooled[_MODEL], seed=seed) for model, values in pooled.items() if model != _MODEL
         }
         return Ageing(name, self._weeks, against, aged)
 
@@ -151,8 +153,8 @@ def _starts(events: Events) -> list[float]:
     return [last - _WEEK * back for back in range(n_weeks, 0, -1)]
 
 
-def _n_test_users(events: Events, config: RunConfig, start: float) -> int:
-    split = split_between(events, config.interactions.recipe(), start, start + _WEEK)
+def _n_test_users(dataset: Dataset, config: RunConfig, start: float) -> int:
+    split = split_between(dataset, config.interactions.recipe(), start, start + _WEEK)
     return int((np.diff(split.test.indptr) > 0).sum())
 
 

@@ -58,12 +58,13 @@ def make_split(dataset: Dataset, config: SplitConfig, recipe: ConfidenceRecipe) 
     return replace(split, candidates=dataset.candidates)
 
 
-def split_between(events: Events, recipe: ConfidenceRecipe, cut: float, until: float) -> Split:
+def split_between(dataset: Dataset, recipe: ConfidenceRecipe, cut: float, until: float) -> Split:
     """Trains to a moment and tests on what follows, test pairs as in `make_split`; there may be none.
 
     `cut` and `until` Unix seconds: events up to `cut` are the training part, decayed to the last of them, those after
     it and up to `until` are held out, the rest is left out. Every event has to have a time.
     """
+    events = dataset.events
     held_out = (events.timestamps > cut) & (events.timestamps <= until)
     return _parted("temporal", events, event_weights(events, recipe), events.timestamps <= cut, held_out, recipe)
 

@@ -72,16 +72,17 @@ def test_cuts_are_weeks_of_the_last_half_counted_from_the_end(aged: Ageing) -> N
         assert middle <= cut.at < last
         assert (last - cut.at) % (7 * DAY) == pytest.approx(0)
         assert cut.n_users >= 20
-    assert set(aged.cuts[0].means) == {"als", "item-item", "popularity"}
+    assert set(aged.cuts[0].means) == {"model", "item-item", "popularity"}
     assert set(aged.against) == {"item-item", "popularity"}
     assert {step.n_users for step in aged.against.values()} == {sum(cut.n_users for cut in aged.cuts)}
 
 
 def test_nothing_after_the_week_is_trained_on_or_tested_on() -> None:
-    events = dataset(fresh=True).events
+    whole = dataset(fresh=True)
+    events = whole.events
     recipe = config().interactions.recipe()
     cut, until = START + 30 * DAY, START + 37 * DAY
-    split = split_between(events, recipe, cut, until)
+    split = split_between(whole, recipe, cut, until)
     before = {(u, i) for u, i, t in zip(events.users, events.items, events.timestamps, strict=True) if t <= cut}
     during = {(u, i) for u, i, t in zip(events.users, events.items, events.timestamps, strict=True) if cut < t <= until}
     met_items = {i for _, i in before}
@@ -94,7 +95,7 @@ def test_the_tables_and_the_sentence_say_what_was_found(aged: Ageing) -> None:
     rolling, ageing = rolling_section(aged), ageing_section(aged)
     assert [row[0] for row in rolling.rows[-2:]] == ["mean", "standard deviation"]
     assert len(rolling.rows) == len(aged.cuts) + 2
-    mean = np.mean([cut.means["als"]["ndcg@10"] for cut in aged.cuts])
+    mean = np.mean([cut.means["model"]["ndcg@10"] for cut in aged.cuts])
     assert rolling.rows[-2][2] == f"{mean:.4f}"
     assert [row[0] for row in ageing.rows] == ["2", "2", "3", "3"]
     assert aged.aged[2].everything.relative is not None
