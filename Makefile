@@ -11,7 +11,7 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
 TRAINING := $(PY) -m training
 
 .PHONY: help install run serve worker data train tune evaluate compare models recommend prune promote rollback retrain \
-        schedule reaction test lint format show bench chaos lock clean
+        schedule reaction ageing test lint format show bench bench-accuracy chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -75,8 +75,11 @@ retrain: $(STAMP) ## data → train → evaluate → gate → promote; alone: th
 schedule: $(STAMP) ## retrain whenever it is time, until stopped: HOURS= EVENTS= (default every 24 hours)
 	@exec $(TRAINING) schedule $(if $(HOURS),--every-hours "$(HOURS)") $(if $(EVENTS),--every-events "$(EVENTS)")
 
-reaction: $(STAMP) ## NDCG@10 of users never seen after 1, 2, 3, 5, 10 events, against popularity: DATASET=
+reaction: $(STAMP) ## cold start: users never seen after 0 to 10 events, items after 0 to 10 users: DATASET=
 	@$(TRAINING) reaction $(SOURCE)
+
+ageing: $(STAMP) ## train to several days, test on the weeks after, with and without retraining: DATASET= WEEKS=
+	@$(TRAINING) ageing $(if $(WEEKS),--weeks "$(WEEKS)") $(SOURCE)
 
 test: $(STAMP) ## all tests, with a real Redis on a free port
 	@$(PY) -m pytest

@@ -77,7 +77,7 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
         (
             "reaction",
             commands.reaction,
-            "users held out entirely: NDCG@10 after their first events",
+            "cold start: NDCG@10 of users after their first events, and of items after their first users",
         ),
         ("ensure", commands.ensure, "train and promote only when there is no champion yet"),
     ):
@@ -85,6 +85,11 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     evaluate = verb("evaluate", commands.evaluate, "measure the recipe of a version against the baselines again")
     evaluate.add_argument("--version", help="a version; default the newest one of the data set")
     _add_source(evaluate)
+    ageing = verb(
+        "ageing", commands.ageing, "train to several days, test on the weeks after, with and without retraining"
+    )
+    ageing.add_argument("--weeks", type=_weeks, help="how many weeks after its training a model is tested on")
+    _add_source(ageing)
     compare = verb("compare", commands.compare, "compare the recipes of two versions over the same users")
     compare.add_argument("a")
     compare.add_argument("b")
@@ -132,6 +137,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
     return int(text)
+
+
+def _weeks(text: str) -> int:
+    weeks = _positive(text)
+    if weeks > 52:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than a year of weeks")
+    return weeks
 
 
 def _positive_number(text: str) -> float:

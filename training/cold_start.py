@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from recsvc.bundle.manifest import ContentSummary
 from recsvc.bundle.types import Bool, ContentMap, Float32, Float64, Int32
 from training import metrics
-from training.als import fit_als
+from training.als import Factors, fit_als
 from training.config import RunConfig
 from training.content import Features, Ridge, category_popularity, features_of, fit_content, vectors
 from training.rankers import best
@@ -55,7 +55,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """Held-out items `items` int32, and of each user who has one of them: `users` their rows, `taken` CSR
     (len(users), len(items)), 1 where the user has the item."""
 
@@ -87,6 +87,37 @@ def map_metadata(
     return Content(fit_content(features, item_factors, users, cold_start.regularization), summary, cold_start)
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOutItems:
+    """Items withheld from a fit: `choosing` to choose λ on, `reporting` to measure on.
+
+    `factors` fitted without any of them; `users` float64 (n_items,), how many have each item, 0 for the withheld.
+    """
+
+    choosing: Part
+    reporting: Part
+    factors: Factors
+    users: Float64
+    ridge: Ridge
+    features: Features
+
+    def scores(self, part: Part, regularization: float) -> Float32:
+        """What the map with that λ gives each user of a part for each of its items; float32 (users, items)."""
+        result: Float32 = self.factors.users[part.users] @ self.vectors(part.items, regularization).T
+        return result
+
+    def vectors(self, items: Int32, regularization: float) -> Float32:
+        """The map's vectors of given item rows; float32 (len(items), n_factors)."""
+        return vectors(self.features.matrix[items], *self.ridge.fit(regularization))
+
+    def best_regularization(self, config: RunConfig) -> float:
+        """The λ of the settings with the best mean NDCG@10 on the items to choose on."""
+        return max(
+            config.content.regularizations,
+            key=lambda value: _ndcg(self.scores(self.choosing, value), self.choosing.taken),
+        )
+
+
 def measure_cold_start(train: csr_matrix, features: Features, config: RunConfig) -> ColdStart:
     """Chooses λ on some held-out items of the training part and measures the map on as many others.
 
@@ -95,14 +126,26 @@ def measure_cold_start(train: csr_matrix, features: Features, config: RunConfig)
     them first among all of them. λ is that of the best mean NDCG@10; the test part takes no part in this. With
     too few items λ is the middle one of the settings, and nothing is measured.
     """
-    settings = config.content
+    held_out = hold_items_out(train, features, config)
+    if held_out is None:
+        regularizations = sorted(config.content.regularizations)
+        return ColdStart(regularizations[len(regularizations) // 2], {})
+    chosen, reporting = held_out.best_regularization(config), held_out.reporting
+    scores = held_out.scores(reporting, chosen)
+    return ColdStart(chosen, _measured(reporting, scores, features, held_out.users, config.als.seed))
+
+
+def hold_items_out(train: csr_matrix, features: Features, config: RunConfig) -> HeldOutItems | None:
+    """Withholds twice `content.held_out_share` of the items with known features, and fits without them.
+
+    `train` as in `measure_cold_start`. None where the items or their users are too few.
+    """
     positive = metrics.positives(train)
     users = np.asarray(positive.sum(axis=0)).ravel().astype(np.float64)
     usable = np.flatnonzero((users > 0) & features.there)
-    middle = sorted(settings.regularizations)[len(settings.regularizations) // 2]
-    each = min(int(len(usable) * settings.held_out_share), _MOST_ITEMS)
+    each = min(int(len(usable) * config.content.held_out_share), _MOST_ITEMS)
     if each < _LEAST_ITEMS:
-        return ColdStart(middle, {})
+        return None
     shuffled = np.random.default_rng(config.als.seed).permutation(usable).astype(np.int32)
     held_out = np.zeros(train.shape[1], dtype=np.bool_)
     held_out[shuffled[: 2 * each]] = True
@@ -113,18 +156,11 @@ def measure_cold_start(train: csr_matrix, features: Features, config: RunConfig)
         _part(positive, items, warm, config.als.seed)  # in no order, so that ties are broken by chance
         for items in (shuffled[:each], shuffled[each : 2 * each])
     )
+    if not len(choosing.users) or not len(reporting.users):
+        return None
     known = np.where(held_out, 0.0, users)
     ridge = Ridge(features.matrix, factors.items, known)
-
-    def scores(part: _Part, regularization: float) -> Float32:
-        mapped = vectors(features.matrix[part.items], *ridge.fit(regularization))
-        result: Float32 = factors.users[part.users] @ mapped.T
-        return result
-
-    if not len(choosing.users) or not len(reporting.users):
-        return ColdStart(middle, {})
-    chosen = max(settings.regularizations, key=lambda value: _ndcg(scores(choosing, value), choosing.taken))
-    return ColdStart(chosen, _measured(reporting, scores(reporting, chosen), features, known, config.als.seed))
+    return HeldOutItems(choosing, reporting, factors, known, ridge, features)
 
 
 def _without(train: csr_matrix, held_out: Bool) -> csr_matrix:
@@ -134,15 +170,15 @@ def _without(train: csr_matrix, held_out: Bool) -> csr_matrix:
     return rest
 
 
-def _part(positive: csr_matrix, items: Int32, warm: Bool, seed: int) -> _Part:
+def _part(positive: csr_matrix, items: Int32, warm: Bool, seed: int) -> Part:
     taken = csr_matrix(positive[:, items])
     users = np.flatnonzero((np.diff(taken.indptr) > 0) & warm)
     if len(users) > _MOST_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, _MOST_USERS, replace=False))
-    return _Part(items, users.astype(np.int32), csr_matrix(taken[users]))
+    return Part(items, users.astype(np.int32), csr_matrix(taken[users]))
 
 
-def _measured(part: _Part, content: Float32, features: Features, known: Float64, seed: int) -> dict[str, float]:
+def _measured(part: Part, content: Float32, features: Features, known: Float64, seed: int) -> dict[str, float]:
     popular = category_popularity(features, known, part.items)
     chance = np.random.default_rng(seed).random(content.shape)
     found: dict[str, float] = {"items": float(len(part.items)), "users": float(len(part.users))}

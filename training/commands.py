@@ -16,15 +16,16 @@ from recsvc.bundle.registry import Registry
 from training import run
 from training.compare import paired
 from training.config import load_config
+from training.curves import show_ageing, show_cold_start
 from training.errors import ConfigInvalid, DataInvalid
 from training.evaluate import format_table
 from training.experiment import gate_against, measure, per_user
 from training.options import names_a_source, plan_of, source_name, source_words
 from training.plan import Places, Plan
 from training.progress import Progress
-from training.reaction import measure_reaction
 from training.recommend import recommended_lines
 from training.schedule import Rules, run_schedule
+from training.sources.dataset import Dataset
 from training.sources.erasure import tombstones_of
 from training.sources.load import LOG
 from training.sources.log import log_root, take_snapshot
@@ -52,8 +53,7 @@ class Workspace:
 def data(workspace: Workspace, options: Namespace) -> int:
     """Reads and checks the data set."""
     plan = plan_of(options, workspace.data_dir)
-    with workspace.progress.stage(f"reading {plan.source.title}"):
-        dataset = plan.source.read(plan.config, workspace.places.state_dir)
+    dataset = _read(workspace, plan)
     events = dataset.events
     print(f"{dataset.name}: {len(events):,} events, {len(events.user_ids):,} users, {len(events.item_ids):,} items")
     if dataset.erased:
@@ -108,8 +108,7 @@ def evaluate(workspace: Workspace, options: Namespace) -> int:
     """Measures a version's recipe again, on its own data set, against the baselines."""
     manifest = _version(workspace, options)
     plan = Plan.of(manifest, workspace.data_dir)
-    with workspace.progress.stage(f"reading {plan.source.title}"):
-        dataset = plan.source.read(plan.config, workspace.places.state_dir)
+    dataset = _read(workspace, plan)
     if dataset.fingerprint != manifest.data.fingerprint:
         print(f"note: {plan.source.title} has changed since {manifest.version} was trained")
     measured = measure(dataset, plan.config, workspace.progress)
@@ -225,11 +224,10 @@ def schedule(workspace: Workspace, options: Namespace) -> int:
 
 
 def reaction(workspace: Workspace, options: Namespace) -> int:
-    """Prints how good the lists of users are whom the model never saw, after their first few events."""
+    """Shows how good lists are for users whom the model never saw, and how well new items are placed."""
     plan = plan_of(options, workspace.data_dir)
-    with workspace.progress.stage(f"reading {plan.source.title}"):
-        dataset = plan.source.read(plan.config, workspace.places.state_dir)
-    print(measure_reaction(dataset, plan.config, workspace.progress).table())
+    dataset = _read(workspace, plan)
+    print("\n".join(show_cold_start(dataset, plan.config, workspace.places.state_dir, workspace.progress)))
     return 0
 
 
@@ -243,6 +241,21 @@ def tune(workspace: Workspace, options: Namespace) -> int:
     options.config = tuned.settings
     print(f"next: make train {source_words(options)}")
     return 0
+
+
+def ageing(workspace: Workspace, options: Namespace) -> int:
+    """Shows how good the settings are at several moments, and what a week without retraining costs."""
+    plan = plan_of(options, workspace.data_dir)
+    dataset, config = _read(workspace, plan), plan.config
+    if options.weeks:
+        config = config.model_copy(update={"ageing": config.ageing.model_copy(update={"weeks": options.weeks})})
+    print("\n".join(show_ageing(dataset, config, workspace.places.state_dir, workspace.progress)))
+    return 0
+
+
+def _read(workspace: Workspace, plan: Plan) -> Dataset:
+    with workspace.progress.stage(f"reading {plan.source.title}"):
+        return plan.source.read(plan.config, workspace.places.state_dir)
 
 
 def _verdict(workspace: Workspace, manifest: Manifest) -> GateResult:

@@ -144,6 +144,14 @@ class EvaluationConfig(Section):
     neighbours: PositiveInt
 
 
+class AgeingConfig(Section):
+    """The rolling evaluation over time."""
+
+    cuts: Annotated[int, Field(ge=1, le=100)]
+    weeks: Annotated[int, Field(ge=1, le=52)]
+    least_users: Annotated[int, Field(ge=2)]
+
+
 class GateConfig(Section):
     """What a candidate must reach to be promoted."""
 
@@ -166,6 +174,7 @@ class RunConfig(Section):
     trending: TrendingConfig
     content: ContentConfig
     evaluation: EvaluationConfig
+    ageing: AgeingConfig
     gate: GateConfig
 
     def objective(self) -> Objective:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.types import Float32, Int32, Int64
-from training import metrics
+from training import beyond, metrics
 from training.rankers import Ranker
 from training.sources.dataset import Candidates
 from training.split import Split
@@ -17,6 +17,8 @@ from training.split import Split
 _DIVERSITY_USERS = 1000
 _CANDIDATE_K = 10
 _GROUPS = 4
+_BESIDE = ("pop-lift", "gini", "calib-kl")
+"""What stands in a block of its own: with all columns in one, lines would be too long to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,10 @@ class Evaluation:
 
     `users` int32 (m,) the rows of users with a held-out item, ascending; `activity` int64 (m,) their positive
     training interactions; `per_user` by model, then metric ("recall@20"): float32 (m,); `overall` by model:
-    what is defined on all lists together (coverage, novelty in bits, diversity); `sampled` by model: per user
-    of the given candidates, "hr@10 (99 negatives)" and so on, float32 (number of candidate users,);
-    `recommended` by model: int64 (n_items,), in how many lists of length `list_length` each item is.
+    what is defined on all lists together (coverage, novelty in bits, diversity, popularity lift, Gini index of
+    exposure, and "calib-kl", the miscalibration, where items have categories); `sampled` by model: per user of the
+    given candidates, "hr@10 (99 negatives)" and so on, float32 (number of candidate users,); `recommended` by model:
+    int64 (n_items,), in how many lists of length `list_length` each item is.
     """
 
     users: Int32
@@ -79,9 +82,17 @@ class Evaluation:
         return groups
 
 
-def evaluate(rankers: Sequence[Ranker], split: Split, ks: Sequence[int] = (10, 20), *, seed: int) -> Evaluation:
+def evaluate(
+    rankers: Sequence[Ranker],
+    split: Split,
+    ks: Sequence[int] = (10, 20),
+    *,
+    seed: int,
+    categories: csr_matrix | None = None,
+) -> Evaluation:
     """Ranks all unseen items for every user with a held-out item and measures the lists.
 
+    `categories` as `beyond.category_shares` gives them, None where no item has any: then there is no miscalibration.
     `seed` picks the users (at most 1,000, the same for every ranker) whose lists diversity is measured on.
     Memory is that of the lists plus the rankers' own blocks. Raises ValueError where two rankers share a
     name.
@@ -98,7 +109,7 @@ def evaluate(rankers: Sequence[Ranker], split: Split, ks: Sequence[int] = (10, 2
         activity=np.diff(preferred.indptr)[users].astype(np.int64),
         list_length=max(ks),
         per_user={name: metrics.accuracy(ranked, test, ks) for name, ranked in lists.items()},
-        overall=_overall(lists, split.train, ks, seed),
+        overall=_overall(lists, preferred, users, ks, seed, categories),
         sampled={ranker.name: _sampled(ranker, split.candidates) for ranker in rankers},
         recommended={name: metrics.recommended_counts(ranked, test.shape[1]) for name, ranked in lists.items()},
     )
@@ -106,9 +117,9 @@ def evaluate(rankers: Sequence[Ranker], split: Split, ks: Sequence[int] = (10, 2
 
 def format_table(evaluation: Evaluation) -> str:
     """The means as plain text: one block for each list length, models as rows, the best of each column
-    starred.
+    starred; then, at the longest lists, what they do with what is popular and with the users' categories.
 
-    Coverage, novelty and diversity have no best. Ends without a newline.
+    What is not accuracy has no best. Ends without a newline.
     """
     if not len(evaluation.users):
         return "no user has a held-out item: there is nothing to measure"
@@ -117,11 +128,20 @@ def format_table(evaluation: Evaluation) -> str:
     return f"{len(evaluation.users):,} users with a held-out item\n" + "\n".join(blocks)
 
 
-def _overall(lists: dict[str, Int32], train: csr_matrix, ks: Sequence[int], seed: int) -> dict[str, dict[str, float]]:
-    vectors = metrics.user_vectors(train)
+def _overall(
+    lists: dict[str, Int32],
+    preferred: csr_matrix,
+    users: Int32,
+    ks: Sequence[int],
+    seed: int,
+    categories: csr_matrix | None,
+) -> dict[str, dict[str, float]]:
+    vectors = metrics.user_vectors(preferred)
     holders = np.diff(vectors.indptr)
     n_users = len(np.unique(vectors.indices))
     n_items = vectors.shape[0]
+    percentile = beyond.popularity_percentile(holders)
+    history = csr_matrix(preferred[users])
     overall: dict[str, dict[str, float]] = {}
     for name, ranked in lists.items():
         sample = np.random.default_rng(seed).permutation(len(ranked))[:_DIVERSITY_USERS]
@@ -131,6 +151,10 @@ def _overall(lists: dict[str, Int32], train: csr_matrix, ks: Sequence[int], seed
             values[f"coverage@{k}"] = metrics.coverage(top, n_items)
             values[f"novelty@{k}"] = metrics.novelty(top, holders, n_users)
             values[f"diversity@{k}"] = metrics.diversity(top[sample], vectors)
+            values[f"pop-lift@{k}"] = beyond.popularity_lift(top, history, percentile)
+            values[f"gini@{k}"] = beyond.gini(metrics.recommended_counts(top, n_items))
+            if categories is not None:
+                values[f"calib-kl@{k}"] = beyond.miscalibration(top, history, categories)
     return overall
 
 
@@ -150,10 +174,11 @@ def _means(by_metric: dict[str, Float32]) -> dict[str, float]:
 def _columns(means: dict[str, dict[str, float]]) -> list[tuple[str, dict[str, str]]]:
     """The blocks of the table: a title, and its columns as metric → heading."""
     titles: dict[str, dict[str, str]] = {}
+    beside: dict[str, dict[str, str]] = {}
     for metric in next(iter(means.values()), {}):
         what, at = metric.split("@")
-        titles.setdefault(f"@{at}", {})[metric] = what
-    return list(titles.items())
+        (beside if what in _BESIDE else titles).setdefault(f"@{at}", {})[metric] = what
+    return list(titles.items()) + list(beside.items())[-1:]
 
 
 def _block(title: str, columns: dict[str, str], means: dict[str, dict[str, float]]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from recsvc.bundle.manifest import GateResult, Manifest
 from recsvc.bundle.types import Float32
+from training.beyond import category_shares
 from training.blend import Learned, learn_blend
 from training.compare import gate
 from training.config import ModelConfig, RunConfig
@@ -55,7 +56,9 @@ def measure(dataset: Dataset, config: RunConfig, progress: Progress) -> Measured
     ]
     rankers += [ranker for ranker in baselines if ranker.name != kind]
     with progress.stage(f"evaluating ({split.kind} split)"):
-        evaluation = evaluate(rankers, split, seed=config.als.seed)
+        evaluation = evaluate(
+            rankers, split, seed=config.als.seed, categories=category_shares(dataset.items.categories)
+        )
     return Measured(split, evaluation, learned)
 
 

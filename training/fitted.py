@@ -105,13 +105,20 @@ def neighbours_of(weights: csr_matrix) -> Neighbours:
     )
 
 
+def scorer_of(model: FittedModel) -> BlendScorer | None:
+    """The service's scorer of the model; None for als and bpr, whose score is the product of the factors."""
+    if model.blend is None:
+        return None
+    items = model.factors.items
+    return BlendScorer(build_index(items), items, model.neighbours, model.popularity, model.blend)
+
+
 def ranker_of(model: FittedModel, name: str) -> Ranker:
     """The model as something that ranks the users it was fitted on. Raises TrainingError for factors not finite."""
-    factors = model.factors
-    if model.blend is None:
-        return FactorRanker(name, factors.users, factors.items)
-    scorer = BlendScorer(build_index(factors.items), factors.items, model.neighbours, model.popularity, model.blend)
-    return BlendRanker(name, scorer, factors.users, model.train)
+    scorer = scorer_of(model)
+    if scorer is None:
+        return FactorRanker(name, model.factors.users, model.factors.items)
+    return BlendRanker(name, scorer, model.factors.users, model.train)
 
 
 def _similarity(config: RunConfig) -> Similarity:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -14,20 +15,69 @@ from recsvc.events.schema import EVENT_TYPES, TYPE_CODES
 from recsvc.scoring.confidence import combined
 from recsvc.scoring.foldin import effective_regularization, fold_in
 from training import metrics
-from training.als import Factors, fit_als
+from training.blend import learn_blend
 from training.compare import PairedComparison, paired
 from training.config import RunConfig
 from training.errors import DataInvalid
-from training.matrix import build_matrix, event_weights
+from training.fitted import FittedModel, fit_model, scorer_of
+from training.matrix import Matrix, build_matrix, event_weights
 from training.progress import Progress
 from training.rankers import PopularityRanker, best
 from training.sources.dataset import Dataset, Events
+from training.split import without
 
-STEPS: Final = (1, 2, 3, 5, 10)
-"""After how many events somebody is measured."""
+STEPS: Final = (0, 1, 2, 3, 5, 10)
+"""After how many events somebody is measured; after none everybody gets the popular items, as from the service."""
 _LEAST_ITEMS: Final = 15
 _PARTS: Final = 5
 _K: Final = 10
+
+
+History: TypeAlias = tuple[Int32, Float32]
+"""Distinct item rows, and the signed confidence of each."""
+
+
+class HistoryScorer(Protocol):
+    """A fitted model that scores all items for somebody of whom it knows nothing but a history."""
+
+    def scores(self, histories: Sequence[History]) -> Float32:
+        """float32 (len(histories), n_items), the higher the better; the caller may write into it."""
+        ...
+
+
+Fitting: TypeAlias = Callable[[Dataset, Matrix, RunConfig, Progress], HistoryScorer]
+"""Fits a model to the users that are not held out: their events, and the matrix of these."""
+
+
+class FoldedIn:
+    """A model of any kind, and histories folded in and scored by the service's own code."""
+
+    def __init__(self, model: FittedModel, config: RunConfig) -> None:
+        self._factors = model.factors
+        self._objective = config.objective()
+        self._scorer = scorer_of(model)
+
+    def scores(self, histories: Sequence[History]) -> Float32:
+        """See `HistoryScorer.scores`."""
+        n_items = len(self._factors.items)
+        found = np.empty((len(histories), n_items), dtype=np.float32)
+        everything = np.arange(n_items, dtype=np.int32)
+        for place, (items, confidence) in enumerate(histories):
+            regularization = effective_regularization(self._objective, n_items, confidence)
+            vector = fold_in(self._factors.gram, self._factors.items, items, confidence, regularization).vector
+            if self._scorer is None:
+                found[place] = self._factors.items @ vector
+            else:
+                found[place] = self._scorer.score(vector, items[confidence > 0], everything)
+        return found
+
+
+def fit_and_fold(others: Dataset, matrix: Matrix, config: RunConfig, progress: Progress) -> FoldedIn:
+    """The kind of model that the settings name, as `Fitting`; a blend learns its weights from the others too."""
+    learned = learn_blend(others, config, progress) if config.model.kind == "blend" else None
+    popularity = matrix.popularity(config.interactions.unobserved_weight)
+    model = fit_model(matrix.training, popularity, config, blend=learned.blend if learned else None)
+    return FoldedIn(model, config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +87,6 @@ class Reaction:
     name: str
     n_users: int
     steps: dict[int, PairedComparison]
-
-    def table(self) -> str:
-        """As plain text; ends without a newline."""
-        popularity = self.steps[STEPS[0]].mean_a
-        lines = [
-            f"{self.name}: {self.n_users:,} users, each held out entirely from the fit that ranks for them",
-            f"NDCG@{_K} of the items after their {STEPS[-1]}th event; popularity {popularity:.4f}",
-            f"{'events folded in':<18}{'model':>8}{'difference':>12}{'95% interval':>22}{'better/worse for':>20}",
-        ]
-        for k, step in self.steps.items():
-            low, high = step.interval or (float("nan"), float("nan"))
-            lines.append(
-                f"{k:<18}{step.mean_b:>8.4f}{step.difference:>+12.4f}{f'{low:+.4f} to {high:+.4f}':>22}"
-                f"{f'{step.n_better:,} / {step.n_worse:,}':>20}"
-            )
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +99,29 @@ class _HeldOut:
     wanted: csr_matrix
 
 
-def measure_reaction(dataset: Dataset, config: RunConfig, progress: Progress) -> Reaction:
+def measure_reaction(
+    dataset: Dataset, config: RunConfig, progress: Progress, fitting: Fitting = fit_and_fold
+) -> Reaction:
     """Holds users out entirely, fits on the others, and folds the held-out users' first events in, one after another.
 
     The users with at least 15 items they like are dealt into five parts by the seed of the settings; each part is
     measured by a model fitted without it. A user's items after the tenth event, of those that the others have too, are
     to be ranked first among all items but those of the first ten events, whatever the number folded in; popularity
-    ranks the same. Weights and λ are the recipe's, without its decay: the others' events lie before and after a user's
-    own, so there is no moment to decay to. Raises DataInvalid where the data has no times or too few users.
+    ranks the same, and is the model's own list after no event. Weights and λ are the recipe's, without its decay: the
+    others' events lie before and after a user's own, so there is no moment to decay to. `fitting` makes what is
+    measured. Raises DataInvalid where the data has no times or too few users.
     """
     if not dataset.events.has_time:
         raise DataInvalid(f"{dataset.name}: not every event has a time, so nobody's first events are known")
-    recipe = config.interactions.recipe().model_copy(update={"half_life_days": None})
-    weights = event_weights(dataset.events, recipe)
+    undecayed = config.interactions.model_copy(update={"half_life_days": 0.0})
+    config = config.model_copy(update={"interactions": undecayed})
+    weights = event_weights(dataset.events, undecayed.recipe())
     baseline: list[Float32] = []
     model: dict[int, list[Float32]] = {k: [] for k in STEPS}
     parts = _parts(dataset.events, weights, config.als.seed)
     for number, chosen in enumerate(parts, start=1):
         with progress.stage(f"part {number} of {len(parts)}: {len(chosen):,} users held out"):
-            popular, folded = _measured(dataset.events, chosen, weights, recipe, config)
+            popular, folded = _measured(dataset, chosen, weights, config, progress, fitting)
         baseline.append(popular)
         for k in STEPS:
             model[k].append(folded[k])
@@ -103,23 +141,25 @@ def _parts(events: Events, weights: Float64, seed: int) -> list[Int32]:
 
 
 def _measured(
-    events: Events, chosen: Int32, weights: Float64, recipe: ConfidenceRecipe, config: RunConfig
+    dataset: Dataset, chosen: Int32, weights: Float64, config: RunConfig, progress: Progress, fitting: Fitting
 ) -> tuple[Float32, dict[int, Float32]]:
     """NDCG@10 of each user of one part: of popularity, and of the model after each number of events."""
-    matrix = build_matrix(events, recipe, None, ~np.isin(events.users, chosen))
+    events, recipe = dataset.events, config.interactions.recipe()
+    theirs = np.isin(events.users, chosen)
+    matrix = build_matrix(events, recipe, None, ~theirs)
     known = np.bincount(matrix.training.indices, minlength=len(events.item_ids)) > 0
     held_out = _held_out(events, weights, chosen, known)
     if not held_out.first:
         return np.empty(0, dtype=np.float32), {k: np.empty(0, dtype=np.float32) for k in STEPS}
-    factors = fit_als(matrix.training, config.als)
+    model = fitting(without(dataset, theirs), matrix, config, progress)
     everybody = np.arange(held_out.wanted.shape[0], dtype=np.int32)
     popularity = PopularityRanker(matrix.popularity(recipe.unobserved_weight))
-    folded = {}
-    for k in STEPS:
-        vectors = [_folded(events, rows[:k], factors, recipe, config) for rows in held_out.first]
-        scores = np.array(vectors, dtype=np.float32).reshape(len(vectors), -1) @ factors.items.T
-        folded[k] = _ndcg(best(_unseen(scores, held_out.seen), _K), held_out)
-    return _ndcg(popularity.rank(everybody, held_out.seen, _K), held_out), folded
+    popular = _ndcg(popularity.rank(everybody, held_out.seen, _K), held_out)
+    after = {STEPS[0]: popular}
+    for k in STEPS[1:]:
+        scores = model.scores([_history(events, rows[:k], recipe) for rows in held_out.first])
+        after[k] = _ndcg(best(_unseen(scores, held_out.seen), _K), held_out)
+    return popular, after
 
 
 def _held_out(events: Events, weights: Float64, chosen: Int32, known: Bool) -> _HeldOut:
@@ -146,15 +186,11 @@ def _binary(rows: list[Int32], n_items: int) -> csr_matrix:
     return csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=(len(rows), n_items))
 
 
-def _folded(events: Events, rows: Int64, factors: Factors, recipe: ConfidenceRecipe, config: RunConfig) -> Float32:
-    """The vector of a user of whom nothing but these events is known, by the service's own code."""
+def _history(events: Events, rows: Int64, recipe: ConfidenceRecipe) -> History:
+    """What these events say of a user of whom nothing else is known, as the service adds them up."""
     nothing = (np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
     types = [EVENT_TYPES[code] for code in events.types[rows].tolist()]
-    news = (events.items[rows], types, events.values[rows], events.timestamps[rows])
-    items, confidence = combined(nothing, news, recipe, None)
-    objective = config.objective()
-    regularization = effective_regularization(objective, len(factors.items), confidence)
-    return fold_in(factors.gram, factors.items, items, confidence, regularization).vector
+    return combined(nothing, (events.items[rows], types, events.values[rows], events.timestamps[rows]), recipe, None)
 
 
 def _unseen(scores: Float32, seen: csr_matrix) -> Float32:

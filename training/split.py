@@ -94,6 +94,16 @@ def split_off(dataset: Dataset, held_out: Bool, recipe: ConfidenceRecipe, kind: 
     )
 
 
+def split_between(dataset: Dataset, recipe: ConfidenceRecipe, cut: float, until: float) -> Split:
+    """Trains to a moment and tests on what follows, test pairs as in `make_split`; there may be none.
+
+    `cut` and `until` Unix seconds: events up to `cut` are the training part, decayed to the last of them, those after
+    it and up to `until` are held out, the rest is left out. Every event has to have a time.
+    """
+    window = without(dataset, dataset.events.timestamps > until)
+    return split_off(window, window.events.timestamps > cut, recipe, "temporal")
+
+
 def without(dataset: Dataset, held_out: Bool) -> Dataset:
     """The data set without the events marked in `held_out`, bool (n,), without the given test marks and candidates.
 

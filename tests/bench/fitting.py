@@ -1,4 +1,4 @@
-"""Fitting: scalar ALS against bare `implicit.fit`, a frequency-scaled iteration against irspack and grouped `implicit`."""
+"""Scalar ALS against bare `implicit.fit`, a frequency-scaled iteration against irspack and grouped `implicit`."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.types import Float32
+from training.beyond import category_shares
 from training.evaluate import evaluate, format_table
 from training.rankers import FactorRanker, ItemItemRanker, PopularityRanker, Ranker
 from training.sources.dataset import Candidates
@@ -79,13 +80,25 @@ def test_recall_of_popularity_is_what_counting_by_hand_gives() -> None:
 def test_every_model_has_every_metric_once_and_within_bounds() -> None:
     split = random_split()
     means = evaluate(rankers_of(split), split, (5, 15), seed=0).means()
-    names = ("recall", "ndcg", "map", "hr", "coverage", "novelty", "diversity")
+    names = ("recall", "ndcg", "map", "hr", "coverage", "novelty", "diversity", "pop-lift", "gini")
     assert list(means) == ["als", "item-item", "popularity"]
     for values in means.values():
         assert set(values) == {f"{name}@{k}" for name in names for k in (5, 15)}
-        assert all(0 <= value <= (np.log2(N_USERS) if "novelty" in name else 1) for name, value in values.items())
+        for name, value in values.items():
+            low, high = (-1 if "lift" in name else 0), (np.log2(N_USERS) if "novelty" in name else 1)
+            assert low <= value <= high, name
     # Nothing is less novel than what is most popular.
     assert means["popularity"]["novelty@5"] == min(values["novelty@5"] for values in means.values())
+    assert means["popularity"]["pop-lift@5"] == max(values["pop-lift@5"] for values in means.values())
+    assert means["popularity"]["gini@5"] == max(values["gini@5"] for values in means.values())
+
+
+def test_calibration_is_measured_where_items_have_categories() -> None:
+    split = random_split()
+    shares = category_shares([["even" if item % 2 == 0 else "odd"] for item in range(N_ITEMS)])
+    found = evaluate(rankers_of(split), split, seed=0, categories=shares)
+    assert all(values["calib-kl@10"] > 0 for values in found.means().values())
+    assert "calib-kl" in format_table(found).splitlines()[-4]
 
 
 def test_the_split_is_left_as_it_was() -> None:
@@ -179,7 +192,12 @@ def test_the_table_has_a_row_for_each_model_and_stars_the_best() -> None:
     table = format_table(evaluate([truth, PopularityRanker(split.popularity)], split, seed=0))
     lines = table.splitlines()
     assert lines[0].endswith("users with a held-out item")
-    assert [line.split()[0] for line in lines[1:]] == ["@10", "truth", "popularity", "@20", "truth", "popularity"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        *("@10", "truth", "popularity"),
+        *("@20", "truth", "popularity"),
+        *("@20", "truth", "popularity"),
+    ]
+    assert lines[-3].split()[1:] == ["pop-lift", "gini"]
     assert "1.0000*" in lines[5]
     # Columns line up: the decimal points of a block stand under one another.
     points = [[at for at, c in enumerate(line) if c == "."] for line in lines[2:4]]

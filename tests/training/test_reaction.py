@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from recsvc.bundle.types import Float32
 from tests.training.events import Row, make_dataset
 from training.config import RunConfig, load_config
 from training.errors import DataInvalid
 from training.progress import Progress
-from training.reaction import STEPS, measure_reaction
+from training.reaction import STEPS, History, measure_reaction
 
 QUIET = Progress(quiet=True)
 
@@ -43,10 +45,26 @@ def test_a_taste_that_a_few_events_give_away_is_found_out() -> None:
     assert len({step.mean_a for step in found.steps.values()}) == 1, "popularity is the same after any number of events"
 
 
-def test_the_table_has_a_line_for_each_number_of_events() -> None:
-    lines = measure_reaction(make_dataset(rows()), config(), QUIET).table().splitlines()
-    assert "60 users" in lines[0]
-    assert [line.split()[0] for line in lines[3:]] == [str(k) for k in STEPS]
+def test_without_events_everybody_gets_what_is_popular() -> None:
+    found = measure_reaction(make_dataset(rows()), config(), QUIET)
+    nothing = found.steps[0]
+    assert nothing.mean_a == nothing.mean_b > 0
+    assert (nothing.n_better, nothing.n_worse) == (0, 0)
+
+
+def test_whatever_scores_a_history_can_be_measured() -> None:
+    class SameTopic:
+        """Knows the three topics of `rows`: an item is liked by those who like the one before it."""
+
+        def scores(self, histories: Sequence[History]) -> Float32:
+            topics = np.arange(90) % 3
+            return np.array([topics == items[0] % 3 for items, _ in histories], dtype=np.float32)
+
+    topical = measure_reaction(make_dataset(rows()), config(), QUIET, lambda *_: SameTopic())
+    learnt = measure_reaction(make_dataset(rows()), config(), QUIET)
+    assert topical.steps[1].mean_b > learnt.steps[1].mean_b
+    assert topical.steps[1].mean_a == learnt.steps[1].mean_a
+    assert topical.steps[1].mean_b == topical.steps[10].mean_b
 
 
 def test_users_with_few_items_are_not_measured_but_are_learnt_from() -> None:

@@ -134,8 +134,16 @@ def test_the_page_needs_nothing_from_outside() -> None:
 def test_there_is_a_plot_for_each_view_and_ids_are_unique() -> None:
     html = render(replace(report_input(), losses=[3.0, 2.0, 1.5]))
     page = Page(html)
-    assert page.tags.count("svg") == 6
-    for title in ("Accuracy by activity", "long tail", "Popularity of items", "Training loss", "Time"):
+    assert page.tags.count("svg") == 7
+    for title in (
+        "What accuracy is bought with",
+        "Gini of exposure",
+        "Accuracy by activity",
+        "long tail",
+        "Popularity of items",
+        "Training loss",
+        "Time",
+    ):
         assert title in page.words
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))

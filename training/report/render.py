@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined, Template
 
 from recsvc.bundle.manifest import DataSummary, GateResult, IndexSummary
 from recsvc.bundle.types import Float32
@@ -16,6 +13,7 @@ from training.compare import PairedComparison, paired
 from training.evaluate import Evaluation
 from training.report import plots
 from training.report.examples import ExampleUser
+from training.report.page import template_of
 from training.sources.dataset import Rejects
 from training.split import Split
 
@@ -59,7 +57,7 @@ class _Figure:
 
 def render(report: ReportInput) -> str:
     """The page: self-contained HTML with inline SVG, no script, nothing fetched; every text escaped."""
-    template = page(files("training.report").joinpath("report.html").read_text("utf-8"))
+    template = template_of("report.html")
     means = report.evaluation.means()
     model = next(iter(means), "")
     return template.render(
@@ -75,13 +73,6 @@ def render(report: ReportInput) -> str:
         notes=[(name, _note(name, value)) for name, value in report.split.notes.items()],
         rejects_file=PurePath(report.rejects.path).name if report.rejects.path else None,
     )
-
-
-def page(text: str) -> Template:
-    """The template of a page; the style that all pages share is in it as `style`. What it is not given is an error."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    style = files("training.report").joinpath("page.css").read_text("utf-8")
-    return environment.from_string(text, globals={"style": style})
 
 
 def _best(means: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -119,6 +110,14 @@ def _figures(report: ReportInput, means: Mapping[str, Mapping[str, float]]) -> l
                 "Accuracy by activity",
                 f"{metric} for users with few and many training interactions.",
                 plots.activity_bars(evaluation.by_activity(), metric),
+            ),
+            _Figure(
+                "What accuracy is bought with",
+                f"{metric} against what else lists should be: of much of the catalogue (coverage), of what is little "
+                "known (novelty), unlike one another (diversity), no more popular than what people choose themselves "
+                "(popularity lift 0), not always the same items (Gini 0), and in the user's own proportions of "
+                "categories (miscalibration 0).",
+                plots.trade_offs(means, metric),
             ),
             _Figure(
                 "Popular items and the long tail",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Final
 
 import optuna
@@ -11,7 +10,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from training.config import RunConfig
-from training.report.render import page
+from training.report.page import template_of
 from training.tuning import plots
 from training.tuning.space import LABELS, RANK, Space, settings_shown
 from training.tuning.study import complete, config_of, counted, value_of
@@ -37,7 +36,7 @@ class TuningReport:
 
     def html(self) -> str:
         """The page: no script, no network. The study has a complete trial."""
-        template = page(files("training.tuning").joinpath("tuning.html").read_text("utf-8"))
+        template = template_of("tuning.html", "training.tuning")
         metric = self.space.base.gate.metric
         trials = counted(self.study)
         return template.render(

@@ -42,7 +42,9 @@ def measure_community(seeds: Sequence[int], data_dir: Path, scratch: Path) -> Co
     unweighted = load_config(DATASET, _SETTINGS / "deskdrop.unweighted.toml")
     dataset = Source(DATASET, data_dir).read(config, scratch)
     runs = [_per_user(dataset, _seeded(config, seed), _seeded(unweighted, seed)) for seed in seeds]
-    values = {name: np.mean([run[name] for run in runs], axis=0, dtype=np.float64).astype(np.float32) for name in runs[0]}
+    values = {
+        name: np.mean([run[name] for run in runs], axis=0, dtype=np.float64).astype(np.float32) for name in runs[0]
+    }
     return Community(
         test_users=len(values[_MODEL]),
         seeds=seeds,

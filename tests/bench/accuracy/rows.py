@@ -40,15 +40,17 @@ def _ncf(recipe: str, hit_rate: float | None, ndcg: float | None, *, quick: bool
     return Row(f"movielens-1m-ncf.{recipe}", "movielens-1m-ncf", figures, quick)
 
 
-def _bars(dataset: str, recipe: str, published: Sequence[float | None], targets: Sequence[float | None], *, quick: bool) -> Row:
+def _bars(
+    dataset: str, recipe: str, published: Sequence[float | None], targets: Sequence[float | None], *, quick: bool
+) -> Row:
     names = ("recall@20", "ndcg@20")
     figures = tuple(Figure(*values) for values in zip(names, published, targets, strict=True))
     return Row(f"{dataset}.{recipe}", dataset, figures, quick)
 
 
-_GOWALLA: Final = (0.1872, 0.1580)
-_M2: Final = (0.2787, 0.2642)
-_NONE: Final = (None, None)
+_GOWALLA: Final[Pair] = (0.1872, 0.1580)
+_M2: Final[Pair] = (0.2787, 0.2642)
+_NONE: Final[Pair] = (None, None)
 
 ROWS: Final[Sequence[Row]] = (
     _ncf("als", 0.729, 0.451, quick=True),

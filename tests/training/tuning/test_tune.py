@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import optuna
 import pytest
 
 from tests.training.command import environment, training, words, write_likes
-from training.__main__ import main
 from training.tuning.study import complete, counted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
