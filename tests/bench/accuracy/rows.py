@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 _SETTINGS: Final = Path(__file__).parent / "settings"
 _HR, _NDCG = "hr@10 (99 negatives)", "ndcg@10 (99 negatives)"
@@ -40,9 +40,11 @@ def _ncf(recipe: str, hit_rate: float | None, ndcg: float | None, *, quick: bool
     return Row(f"movielens-1m-ncf.{recipe}", "movielens-1m-ncf", figures, quick)
 
 
-def _bars(
-    dataset: str, recipe: str, published: Sequence[float | None], targets: Sequence[float | None], *, quick: bool
-) -> Row:
+Pair: TypeAlias = tuple[float | None, float | None]
+"""Of Recall@20 and NDCG@20."""
+
+
+def _bars(dataset: str, recipe: str, published: Pair, targets: Pair, *, quick: bool) -> Row:
     names = ("recall@20", "ndcg@20")
     figures = tuple(Figure(*values) for values in zip(names, published, targets, strict=True))
     return Row(f"{dataset}.{recipe}", dataset, figures, quick)
