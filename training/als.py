@@ -18,6 +18,7 @@ from recsvc.scoring.foldin import scaled_regularization
 from training.config import AlsConfig
 from training.errors import DataInvalid
 from training.half_step import Real, cores, solve_rows
+from training.size import sized
 
 Watch: TypeAlias = Callable[[int, Float32, Float32], bool]
 """Called after each iteration with its number (from 1), the user and the item factors of the moment; they are
@@ -50,9 +51,11 @@ def fit_als(
     λ s_u^ν |x_u|², s_u the sum of their confidences over all items, and of items likewise: frequency-scaled
     regularisation as in Rendle, Krichene, Zhang & Koren, "Revisiting the performance of iALS on item recommendation
     benchmarks", RecSys 2022. With ν = 0 the fit is `implicit`'s, else every half-step is exact (record 0012).
+    With `factors` 0 their number goes by the size of the matrix (`training.size`).
     `progress` names the bar shown; None shows none. The same matrix, settings and seed give the same factors. Raises
     DataInvalid when the fit does not stay finite.
     """
+    config = sized(config, confidence)
     with tqdm(
         total=config.iterations,
         desc=progress,

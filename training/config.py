@@ -68,7 +68,7 @@ class ValidationConfig(Section):
 class AlsConfig(Section):
     """The factorisation."""
 
-    factors: Annotated[int, Field(ge=1, le=2048)]
+    factors: Annotated[int, Field(ge=0, le=2048)]
     regularization: PositiveFloat
     frequency_exponent: Annotated[float, Field(ge=0, le=2)]
     init_scale: PositiveFloat

@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from training.config import RunConfig
 from training.errors import ConfigInvalid
+from training.size import sized
 
 FACTORS: Final = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 HALF_LIVES: Final = (7.0, 14.0, 30.0, 60.0, 120.0, 365.0, 0.0)
@@ -61,7 +62,7 @@ class Space:
         als, interactions = config.als, config.interactions
         unit = interactions.unobserved_weight * average_frequency(train) ** als.frequency_exponent
         nearest = {
-            RANK: _nearest(self.factors, als.factors),
+            RANK: _nearest(self.factors, sized(als, train).factors),
             ABSENCE: interactions.unobserved_weight,
             EXPONENT: als.frequency_exponent,
             STRENGTH: als.regularization * unit,

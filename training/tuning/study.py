@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from training.config import RunConfig
 from training.errors import ConfigInvalid, DataInvalid
+from training.size import sized
 from training.tuning.space import Space
 from training.tuning.trial import Measured, Validation
 
@@ -142,7 +143,9 @@ def _tried(trial: Trial, space: Space, validation: Validation, limits: Limits) -
     as_it_is = trial.user_attrs.get(DEFAULTS, False)
     config = space.base if as_it_is else space.weighted(trial.params)
     split = validation.split(config)
-    if not as_it_is:
+    if as_it_is:
+        config = config.model_copy(update={"als": sized(config.als, split.train)})
+    else:
         config = space.complete(trial.params, config, split.train)
     trial.set_user_attr("config", config.model_dump(mode="json"))
 
