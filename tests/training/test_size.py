@@ -14,7 +14,7 @@ ALS = load_config("none", None).als.model_copy(update={"factors": 0, "iterations
 
 
 def matrix():
-    found = random_sparse(300, 200, 0.8, format="csr", dtype=np.float32, random_state=1)
+    found = random_sparse(500, 300, 0.8, format="csr", dtype=np.float32, random_state=1)
     found.data = np.where(np.arange(found.nnz) % 2, 3, -3).astype(np.float32)
     return found
 
@@ -30,7 +30,7 @@ def test_a_fit_without_a_number_takes_that_of_the_positive_pairs(exponent: float
     als = ALS.model_copy(update={"frequency_exponent": exponent})
     n_factors = factors_for(matrix().nnz // 2)
     assert n_factors > 16
-    assert fit_als(matrix(), als).items.shape == (200, n_factors)
+    assert fit_als(matrix(), als).items.shape == (300, n_factors)
 
 
 def test_a_number_that_is_given_stays() -> None:

@@ -25,7 +25,7 @@ from training.split import Split
 from training.validation import validation_split
 
 MOST_EPOCHS: Final = 20
-_PATIENCE: Final = 2
+_PATIENCE: Final = 3
 """Epochs without a better value after which a trial ends."""
 _MOST_USERS: Final = 5_000
 _SERVED_USERS: Final = 50
@@ -71,7 +71,7 @@ class Validation:
     def measure(self, split: Split, config: RunConfig, report: Report, *, early_stop: bool) -> Measured:
         """Fits on the split and measures each epoch.
 
-        With `early_stop` the fit ends once the value has not risen for two epochs, at the latest after 20 (or
+        With `early_stop` the fit ends once the value has not risen for three epochs, at the latest after 20 (or
         `als.iterations` if that is more), and the best epoch counts; without it it has `als.iterations`, and the last
         one counts. Raises DataInvalid when the fit does not stay finite, and whatever `report` raises.
         """
@@ -88,7 +88,7 @@ class Validation:
             found = metrics.accuracy(ranked, wanted, _KS)
             epochs.append({name: float(values.mean(dtype=np.float64)) for name, values in found.items()})
             report(epoch, epochs[-1][self._metric])
-            return early_stop and len(epochs) - self._best(epochs) > _PATIENCE
+            return early_stop and len(epochs) - self._best(epochs) >= _PATIENCE
 
         most = max(MOST_EPOCHS, als.iterations) if early_stop else als.iterations
         factors = fit_als(split.train, als.model_copy(update={"iterations": most}), watch=watch)

@@ -27,11 +27,10 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = words(*source(folder), "--trials", "13", "--max-factors", "32")
     with subprocess.Popen(command, env=environment(folder), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        seen = 0
-        while seen < 3:
-            line = process.stderr.readline()
-            assert line, "the search ended before it could be killed"
-            seen += line.startswith("  trial ")
+        lines: list[str] = []
+        while sum(line.startswith("  trial ") for line in lines) < 3:
+            lines.append(process.stderr.readline())
+            assert lines[-1], "".join(lines)
         process.kill()
     (folder / "kept").write_text(str(len(finished(folder))))
     (folder / "said").write_text(training(folder, *source(folder), "--trials", "13", "--max-factors", "32"))
