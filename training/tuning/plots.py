@@ -53,7 +53,7 @@ def settings(
             one.plot(tried, values, "o", color=COLOURS[0], markersize=3)
             one.set_xlabel(name)
             if name in logarithmic:
-                _logarithmic(one)
+                _logarithmic(one, (1, 3))
             if at % 3 == 0:
                 one.set_ylabel(metric)
 
@@ -70,7 +70,7 @@ def front(name: str, costs: Sequence[float], values: Sequence[float], cost: str,
         axes.plot(spent[~best], reached[~best], "o", color=FAINT, markersize=4, label="beaten in both")
         order = np.flatnonzero(best)[np.argsort(spent[best], kind="stable")]
         axes.plot(spent[order], reached[order], "o-", color=COLOURS[1], markersize=5, label="front")
-        _logarithmic(axes)
+        _logarithmic(axes, (1, 2, 5))
         axes.set_xlabel(cost)
         axes.set_ylabel(metric)
         axes.legend(loc="lower right")
@@ -87,9 +87,9 @@ def on_front(costs: Float64, values: Float64) -> Bool:
     return ~beaten
 
 
-def _logarithmic(axes: Axes) -> None:
+def _logarithmic(axes: Axes, ticks: Sequence[float]) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.xaxis.set_major_locator(LogLocator(subs=ticks))
     # Powers of ten would be set as mathematics, which is switched off.
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.minorticks_off()

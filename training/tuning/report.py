@@ -55,16 +55,16 @@ class TuningReport:
             failures=[(trial.number, trial.user_attrs["why"]) for trial in trials if trial.state == TrialState.FAIL],
         )
 
-    def _compared(self) -> list[tuple[str, str, str]]:
-        """Each setting and metric of the defaults beside that of the best."""
+    def _compared(self) -> list[tuple[str, str, str, bool]]:
+        """Each setting and metric of the defaults beside that of the best; whether it changed, or became better."""
         best, first = self.best, self.defaults
         base = self.space.base
         before = settings_shown(base if first is None else config_of(first, base))
-        rows = [
-            (name, f"{before[name]:g}", f"{value:g}") for name, value in settings_shown(config_of(best, base)).items()
-        ]
+        after = settings_shown(config_of(best, base))
+        rows = [(name, f"{old:g}", f"{after[name]:g}", old != after[name]) for name, old in before.items()]
         for name, value in best.user_attrs["metrics"].items():
-            rows.append((name, "–" if first is None else f"{first.user_attrs['metrics'][name]:.4f}", f"{value:.4f}"))
+            old = 0.0 if first is None else first.user_attrs["metrics"][name]
+            rows.append((name, "–" if first is None else f"{old:.4f}", f"{value:.4f}", value > old))
         return rows
 
     def _row(self, trial: FrozenTrial) -> dict[str, Any]:
