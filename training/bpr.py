@@ -15,6 +15,7 @@ from training.als import Factors, exact_users
 from training.config import AlsConfig, BprConfig
 from training.errors import DataInvalid
 from training.metrics import positives
+from training.size import sized
 
 _REMEDY: Final = "lower bpr.learning_rate or raise bpr.regularization in the settings"
 
@@ -24,14 +25,14 @@ def fit_bpr(confidence: csr_matrix, als: AlsConfig, bpr: BprConfig, *, progress:
 
     Maximises Σ ln σ(x(u)·y(i) − x(u)·y(j)) over sampled pairs, i one of the user's positive items and j another, less
     λ·|·|², by stochastic gradient. `confidence` float32 users × items, signed; only which pairs are positive counts for
-    the items. `als.factors` is the width, of which one column is the bias of the items. The user vectors that the
+    the items. `als.factors` is the width, one column of it the bias of the items; 0: by the size of the data. The user vectors that the
     gradient found are not kept: they are solved for like those of ALS (`exact_users`), given the items, so that a
     stored row is what fold-in gives. On one core, because the gradient on several is not repeatable: the same matrix,
     settings and seed give the same factors. `progress` names the bar shown; None shows none. Raises DataInvalid when
     the fit does not stay finite.
     """
     model = BayesianPersonalizedRanking(
-        factors=als.factors - 1,
+        factors=max(sized(als, confidence).factors - 1, 1),
         learning_rate=bpr.learning_rate,
         regularization=bpr.regularization,
         iterations=bpr.iterations,

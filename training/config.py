@@ -41,6 +41,7 @@ class InteractionsConfig(Section):
     """From events to confidences."""
 
     half_life_days: NonNegativeFloat
+    popularity_half_life_days: NonNegativeFloat
     weight_cap: PositiveFloat
     minimum_weight: NonNegativeFloat
     unobserved_weight: PositiveFloat
@@ -48,8 +49,11 @@ class InteractionsConfig(Section):
 
     def recipe(self) -> ConfidenceRecipe:
         """The same settings as the manifest records them."""
-        settings = self.model_dump()
-        return ConfidenceRecipe(**{**settings, "half_life_days": self.half_life_days or None})
+        half_lives = {
+            "half_life_days": self.half_life_days or None,
+            "popularity_half_life_days": self.popularity_half_life_days or None,
+        }
+        return ConfidenceRecipe(**{**self.model_dump(), **half_lives})
 
 
 class SplitConfig(Section):

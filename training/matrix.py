@@ -75,6 +75,23 @@ def build_matrix(events: Events, recipe: ConfidenceRecipe, as_of: float | None, 
     return Matrix(csr_matrix((confidence, pairs.indices, pairs.indptr), shape=shape))
 
 
+def popularity_of(
+    matrix: Matrix, events: Events, recipe: ConfidenceRecipe, as_of: float | None, chosen: Bool | None = None
+) -> Float32:
+    """The summed positive weight of each item; float32 (n_items,).
+
+    That of the matrix, which was built with the same arguments. With a half-life of its own popularity is the sum over
+    the events instead: pairs are neither cut at the cap nor faded out, since a day would fade out most of them.
+    """
+    if recipe.popularity_half_life_days is None or as_of is None or not events.has_time:
+        return matrix.popularity(recipe.unobserved_weight)
+    weights = np.maximum(event_weights(events, recipe), 0.0)
+    weights *= decay(events.timestamps, as_of, recipe.popularity_half_life_days)
+    if chosen is not None:
+        weights[~chosen] = 0.0
+    return np.bincount(events.items, weights=weights, minlength=len(events.item_ids)).astype(np.float32)
+
+
 def trending_scores(
     events: Events, recipe: ConfidenceRecipe, as_of: float | None, short_days: float, long_days: float
 ) -> Float32:

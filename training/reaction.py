@@ -113,7 +113,7 @@ def measure_reaction(
     """
     if not dataset.events.has_time:
         raise DataInvalid(f"{dataset.name}: not every event has a time, so nobody's first events are known")
-    undecayed = config.interactions.model_copy(update={"half_life_days": 0.0})
+    undecayed = config.interactions.model_copy(update={"half_life_days": 0.0, "popularity_half_life_days": 0.0})
     config = config.model_copy(update={"interactions": undecayed})
     weights = event_weights(dataset.events, undecayed.recipe())
     baseline: list[Float32] = []

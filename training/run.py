@@ -31,7 +31,7 @@ from training.evaluate import Evaluation
 from training.experiment import gate_against, measure
 from training.fitted import FittedModel, fit_model
 from training.index import build_index, measure_index
-from training.matrix import Matrix, build_matrix, event_weights, trending_scores
+from training.matrix import Matrix, build_matrix, event_weights, popularity_of, trending_scores
 from training.plan import Places, Plan
 from training.progress import Progress
 from training.report.examples import example_lists
@@ -132,7 +132,7 @@ def fit_everything(dataset: Dataset, config: RunConfig, progress: Progress, *, l
     matrix = build_matrix(events, config.interactions.recipe(), as_of)
     model = fit_model(
         matrix.training,
-        matrix.popularity(config.interactions.unobserved_weight),
+        popularity_of(matrix, events, config.interactions.recipe(), as_of),
         config,
         blend=learned.blend if learned else None,
         progress=None if progress.quiet else config.model.kind,

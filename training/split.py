@@ -13,7 +13,7 @@ from recsvc.bundle.types import Bool, Float32, Float64
 from recsvc.events.schema import TYPE_CODES
 from training.config import SplitConfig
 from training.errors import DataInvalid
-from training.matrix import build_matrix, event_weights
+from training.matrix import build_matrix, event_weights, popularity_of
 from training.sources.dataset import Candidates, Dataset, Events
 
 
@@ -86,7 +86,7 @@ def split_off(dataset: Dataset, held_out: Bool, recipe: ConfidenceRecipe, kind: 
         train=matrix.training,
         seen=seen,
         test=test,
-        popularity=matrix.popularity(recipe.unobserved_weight),
+        popularity=popularity_of(matrix, events, recipe, as_of, ~held_out),
         candidates=dataset.candidates,
         notes=notes,
         dataset=dataset,

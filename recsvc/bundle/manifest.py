@@ -53,6 +53,9 @@ class ConfidenceRecipe(Part):
 
     event_weights: dict[str, float] = Field(description="Weight of one event by type; negative is dislike.")
     half_life_days: PositiveFloat | None = Field(description="Age at which an event counts half; null: no decay.")
+    popularity_half_life_days: PositiveFloat | None = Field(
+        default=None, description="The same for popularity alone; null: as half_life_days."
+    )
     weight_cap: PositiveFloat = Field(description="|Summed weight| of a user-item pair is cut here.")
     minimum_weight: NonNegativeFloat = Field(description="Pairs whose |weight| is below are dropped.")
     unobserved_weight: PositiveFloat = Field(description="α₀: weight of an absent pair; confidence = 1 + w/α₀.")

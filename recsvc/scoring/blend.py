@@ -23,6 +23,8 @@ _RETRIEVED: Final = 400
 four hundred has no chance of the first hundred but by a sum of middling scores."""
 _DENSE_ITEMS: Final = 200_000
 """In a catalogue of up to so many items neighbours are summed in an array of all of them, else of those met."""
+_HALVINGS: Final = 20.0
+"""From the most popular item to one whose popularity counts for nothing: a millionth of it."""
 _MANY: Final = 8
 """To gather one row in so many of a matrix takes longer than to multiply all of them."""
 
@@ -33,13 +35,16 @@ def bucket_of(spec: BlendSpec, n: int) -> int:
 
 
 def popularity_scores(popularity: Float32) -> Float32:
-    """log(1 + p) as shares of the largest, 0 to 1, all 0 where nothing is popular; float32 (n_items,).
+    """1 for the most popular item and 1/20 less for each halving of popularity, down to 0; float32 (n_items,).
 
-    `popularity` float32 (n_items,), not negative, as in `Bundle`.
+    `popularity` float32 (n_items,), not negative, as in `Bundle`. All 0 where nothing is popular. A logarithm, because
+    popularity spans orders of magnitude; relative to the largest, so that it means the same whatever the decay.
     """
-    logs = np.log1p(popularity.astype(np.float64))
-    most = float(logs.max(initial=0.0))
-    return (logs / most if most > 0 else logs).astype(np.float32)
+    wide = popularity.astype(np.float64)
+    scores = np.zeros(len(wide))
+    liked = wide > 0
+    scores[liked] = np.maximum(1.0 + np.log2(wide[liked] / wide.max(initial=0.0)) / _HALVINGS, 0.0)
+    return scores.astype(np.float32)
 
 
 class BlendScorer:

@@ -35,7 +35,9 @@ class Case:
         parts: dict[Component, np.ndarray] = {
             "factors": self.factors.astype(np.float64) @ self.vector,
             "neighbours": np.asarray(self.matrix[known].astype(np.float64).sum(axis=0)).ravel(),
-            "popularity": np.log1p(self.popularity.astype(np.float64)) / np.log1p(float(self.popularity.max())),
+            "popularity": np.maximum(
+                1 + np.log2(np.maximum(self.popularity, 1e-30) / float(self.popularity.max())) / 20, 0
+            ),
         }
         return np.asarray(sum(SPEC.weights[name][bucket] * values for name, values in parts.items()))
 
@@ -137,7 +139,7 @@ def test_a_bucket_holds_histories_up_to_its_bound(n: int, bucket: int) -> None:
     assert bucket_of(SPEC, n) == bucket
 
 
-def test_popularity_is_the_logarithm_as_a_share_of_the_largest() -> None:
-    found = popularity_scores(np.array([0, 1, 3], dtype=np.float32))
-    np.testing.assert_allclose(found, [0.0, 0.5, 1.0])
+def test_popularity_loses_a_twentieth_with_each_halving() -> None:
+    found = popularity_scores(np.array([0, 8, 4, 8e-9], dtype=np.float32))
+    np.testing.assert_allclose(found, [0.0, 1.0, 0.95, 0.0], rtol=1e-6)
     assert popularity_scores(np.zeros(2, dtype=np.float32)).tolist() == [0.0, 0.0]

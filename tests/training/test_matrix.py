@@ -9,7 +9,7 @@ from recsvc.bundle.manifest import ConfidenceRecipe
 from recsvc.events.schema import EVENT_TYPES
 from recsvc.scoring.confidence import session_confidence
 from tests.training.events import DAY, START, make_events
-from training.matrix import build_matrix, trending_scores
+from training.matrix import build_matrix, popularity_of, trending_scores
 
 RECIPE = ConfidenceRecipe(
     event_weights={"view": 1.0, "like": 2.0, "skip": -0.5, "not_interested": -4.0, "impression": 0.0},
@@ -53,6 +53,17 @@ def test_popularity_is_the_summed_positive_weight() -> None:
         [("a", "x", "like", 0, None), ("b", "x", "view", 0, None), ("b", "y", "not_interested", 0, None)]
     )
     assert build_matrix(events, RECIPE, START).popularity(0.5).tolist() == pytest.approx([3.0, 0.0])
+
+
+def test_popularity_can_decay_by_a_half_life_of_its_own() -> None:
+    events = make_events([("a", "x", "like", 0, None), ("b", "y", "view", 2, None), ("c", "y", "skip", 2, None)])
+    recipe = RECIPE.model_copy(update={"popularity_half_life_days": 1.0})
+    matrix = build_matrix(events, recipe, START + 2 * DAY)
+    found = popularity_of(matrix, events, recipe, START + 2 * DAY)
+    assert found.tolist() == pytest.approx([2.0 / 4, 1.0])
+    chosen = np.array([True, False, False])
+    assert popularity_of(matrix, events, recipe, START + 2 * DAY, chosen).tolist() == pytest.approx([0.5, 0.0])
+    assert popularity_of(matrix, events, RECIPE, START + 2 * DAY).tolist() == matrix.popularity(0.5).tolist()
 
 
 def test_training_and_fold_in_agree_on_the_confidence_of_the_same_events() -> None:
