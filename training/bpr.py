@@ -27,9 +27,9 @@ def fit_bpr(confidence: csr_matrix, als: AlsConfig, bpr: BprConfig, *, progress:
     λ·|·|², by stochastic gradient. `confidence` float32 users × items, signed; only which pairs are positive counts for
     the items. `als.factors` is the width, one column of it the bias of the items; 0: by the size of the data. The user
     vectors that the gradient found are not kept: they are solved for like those of ALS (`exact_users`), given the
-    items, so that a stored row is what fold-in gives. On one core, because the gradient on several is not repeatable: the same matrix,
-    settings and seed give the same factors. `progress` names the bar shown; None shows none. Raises DataInvalid when
-    the fit does not stay finite.
+    items, so that a stored row is what fold-in gives. On one core, because the gradient on several is not repeatable:
+    the same matrix, settings and seed give the same factors. `progress` names the bar shown; None shows none. Raises
+    DataInvalid when the fit does not stay finite.
     """
     model = BayesianPersonalizedRanking(
         factors=max(sized(als, confidence).factors - 1, 1),

@@ -53,7 +53,7 @@ def measure(row: Row, seeds: Sequence[int], data_dir: Path, scratch: Path) -> Re
     The weights of a blend are learnt once, inside the training part. Raises DataMissing naming the file that is not
     there.
     """
-    config = load_config(row.name, row.settings)
+    config = load_config(row.dataset, row.settings)
     dataset = Source(row.dataset, data_dir).read(config, scratch)
     split = make_split(dataset, config.split, config.interactions.recipe())
     started = time.perf_counter()

@@ -30,9 +30,10 @@ class Row:
     quick: bool
 
     @property
-    def settings(self) -> Path:
-        """The recipe, as a CONFIG file."""
-        return _SETTINGS / f"{self.name}.toml"
+    def settings(self) -> Path | None:
+        """What the recipe changes of the data set's preset, as a CONFIG file; None where it is the preset."""
+        path = _SETTINGS / f"{self.name}.toml"
+        return path if path.exists() else None
 
 
 def _ncf(recipe: str, hit_rate: float | None, ndcg: float | None, *, quick: bool) -> Row:
