@@ -14,7 +14,7 @@ TRAINING := $(PY) -m training
         schedule reaction ageing test lint format show bench bench-accuracy chaos lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(STAMP) ## the virtual environment with the pinned dependencies
 
@@ -100,6 +100,9 @@ show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consist
 
 bench: $(STAMP) ## figures, as ratios to baselines run in the same call
 	@$(PY) -m tests.bench
+
+bench-accuracy: $(STAMP) ## accuracy beside published figures: BENCH=quick, ROWS=; needs RECSVC_DATA_DIR
+	@$(PY) -m tests.bench.accuracy $(if $(filter quick,$(BENCH)),--quick) $(ROWS)
 
 chaos: $(STAMP) ## kill service, worker and Redis under load; count what is lost or doubled: ROUNDS= SEED=
 	@$(PY) -m tests.chaos $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(SEED),--seed "$(SEED)")
