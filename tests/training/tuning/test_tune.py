@@ -13,10 +13,16 @@ import optuna
 import pytest
 
 from tests.training.command import environment, training, words, write_likes
+from training.config import load_config
+from training.errors import DataInvalid
+from training.plan import Places, Plan, Source
+from training.progress import Progress
 from training.tuning.study import complete, counted
+from training.tuning.tune import Asked, tune
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
+MORE = 4
 SMALL = "[als]\nfactors = 16\niterations = 3\n"
 
 
@@ -24,16 +30,20 @@ SMALL = "[als]\nfactors = 16\niterations = 3\n"
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a search was killed with SIGKILL after a few trials and then run to its end."""
     folder = tmp_path_factory.mktemp("tune")
-    command = words(*source(folder), "--trials", "13", "--max-factors", "32")
-    with subprocess.Popen(command, env=environment(folder), stderr=subprocess.PIPE, text=True) as process:
+    endless = [*source(folder), "--trials", "500", "--max-factors", "32"]
+    with subprocess.Popen(words(*endless), env=environment(folder), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines: list[str] = []
         while sum(line.startswith("  trial ") for line in lines) < 3:
             lines.append(process.stderr.readline())
             assert lines[-1], "".join(lines)
+        refused = training(folder, *endless, expect=2)
         process.kill()
-    (folder / "kept").write_text(str(len(finished(folder))))
-    (folder / "said").write_text(training(folder, *source(folder), "--trials", "13", "--max-factors", "32"))
+    (folder / "refused").write_text(refused)
+    kept = len(finished(folder))
+    (folder / "kept").write_text(str(kept))
+    resumed = [*source(folder), "--trials", str(kept + MORE), "--max-factors", "32"]
+    (folder / "said").write_text(training(folder, *resumed))
     return folder
 
 
@@ -62,7 +72,7 @@ def test_a_killed_search_goes_on_with_the_trials_it_had(tuned: Path) -> None:
     assert kept >= 3
     assert f"resuming: {kept} trials so far, best " in (tuned / "said").read_text()
     trials = finished(tuned)
-    assert len(trials) == 13
+    assert len(trials) == kept + MORE
     assert not study(tuned).get_trials(states=(optuna.trial.TrialState.RUNNING,))
 
 
@@ -118,17 +128,12 @@ def test_ctrl_c_ends_with_a_report_of_what_was_done(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+def test_two_searches_of_the_same_do_not_run_at_once(tuned: Path) -> None:
+    assert "another run is tuning this" in (tuned / "refused").read_text()
+
+
 def test_no_time_at_all_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> None:
-    said = training(tmp_path, *source(tmp_path), "--minutes", "0.000001", expect=2)
-    assert "MINUTES=" in said
-
-
-def test_two_searches_of_the_same_do_not_run_at_once(tmp_path: Path) -> None:
-    command = words(*source(tmp_path), "--trials", "500", "--max-factors", "16")
-    with subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        while not process.stderr.readline().startswith("  trial "):
-            assert process.poll() is None
-        said = training(tmp_path, *source(tmp_path), "--trials", "500", "--max-factors", "16", expect=2)
-        process.kill()
-    assert "another run is tuning this" in said
+    file = write_likes(tmp_path / "likes.csv", 40, 30)
+    plan = Plan(Source(str(file), tmp_path), load_config(str(file), None))
+    with pytest.raises(DataInvalid, match="MINUTES="):
+        tune(plan, Places(tmp_path, tmp_path), Asked(0.0, 5, 16), Progress(quiet=True))
