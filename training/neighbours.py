@@ -11,12 +11,12 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight
-from scipy.linalg.lapack import spotrf, spotri
 from scipy.sparse import csc_matrix, csr_matrix, diags_array
 
 from recsvc.bundle.types import Float32, Float64, Int64
 from training.config import NeighboursConfig
 from training.errors import DataInvalid
+from training.inverse import invert_positive
 from training.memory import available_memory
 from training.metrics import positives, user_vectors
 
@@ -108,9 +108,9 @@ def _check_size(n_items: int, maximum: int) -> None:
 
 
 def _gram(scaled: csc_matrix) -> Float32:
-    """XᵀX, its lower triangle at least; float32 (n, n), in Fortran order, as LAPACK has it."""
+    """XᵀX, its lower triangle at least; float32 (n, n)."""
     n = scaled.shape[1]
-    gram: Float32 = np.zeros((n, n), dtype=np.float32, order="F")
+    gram: Float32 = np.zeros((n, n), dtype=np.float32)
     transposed = csr_matrix(scaled.T)
     for block in _blocks(n):
         gram[block.start :, block] = (transposed[block.start :] @ scaled[:, block]).toarray()
@@ -119,12 +119,13 @@ def _gram(scaled: csc_matrix) -> Float32:
 
 def _inverted(gram: Float32) -> Float32:
     """The lower triangle of the inverse, in the memory of the matrix. Raises DataInvalid when it is not definite."""
-    factor, info = spotrf(gram, lower=1, clean=0, overwrite_a=1)
-    inverse, info_of_inverse = (factor, info) if info else spotri(factor, lower=1, overwrite_c=1)
-    if info or info_of_inverse:
-        raise DataInvalid("the linear neighbours cannot be solved for: raise neighbours.regularization in the settings")
-    result: Float32 = inverse
-    return result
+    try:
+        invert_positive(gram)
+    except np.linalg.LinAlgError as exc:
+        raise DataInvalid(
+            "the linear neighbours cannot be solved for: raise neighbours.regularization in the settings"
+        ) from exc
+    return gram
 
 
 def _kept(inverse: Float32, scale: Float64, keep: int) -> csr_matrix:

@@ -63,7 +63,7 @@ def test_events_of_the_log_join_the_champions_source(tmp_path: Path, own: Path) 
     assert bundle.manifest.recipe["source"]["with_log"] is True
     assert bundle.manifest.log_ends is not None
     assert len(bundle.manifest.log_ends) == 1
-    assert f"{bundle.version} on {own} + log" in training(tmp_path, "evaluate", "--version", bundle.version)
+    assert f"{bundle.version} (als) on {own} + log" in training(tmp_path, "evaluate", "--version", bundle.version)
     compared = training(tmp_path, "compare", first.version, bundle.version)
     assert f"recipes refitted on one split of {own} + log" in compared
     training(tmp_path, "rollback")
