@@ -15,7 +15,7 @@ from training.als import exact_users
 from training.blend_search import Offers, best_shares, joined, offers_of
 from training.config import RunConfig
 from training.errors import DataInvalid
-from training.fitted import fit_factors, fit_weights, only
+from training.fitted import Weigh, fit_factors, fit_weights, only
 from training.metrics import positives
 from training.progress import Progress
 from training.sources.dataset import Dataset
@@ -95,7 +95,7 @@ class _Stage:
         return csr_matrix(self.split.train[self.users])
 
 
-def learn_blend(part: Dataset, config: RunConfig, progress: Progress) -> Learned:
+def learn_blend(part: Dataset, config: RunConfig, progress: Progress, *, weigh: Weigh = fit_weights) -> Learned:
     """Chooses the weights of each bucket of history lengths.
 
     `part` is a training part: a validation part is held out of it, the components are fitted on the rest, and up to
@@ -106,7 +106,7 @@ def learn_blend(part: Dataset, config: RunConfig, progress: Progress) -> Learned
     the gate, the other half says what they are worth. A bucket with fewer than 50 to choose by has the weights that all
     users with their whole histories choose; with fewer than 50 in all, factors alone are used. Who is in several
     validation parts counts in each, always in the same half. The same data, settings and seed give the same weights.
-    Raises DataInvalid as `fit_model`.
+    `weigh` fits the item × item weights. Raises DataInvalid as `fit_model`.
     """
     rng = np.random.default_rng(config.blend.seed)
     splits = _splits(part, config)
@@ -119,7 +119,7 @@ def learn_blend(part: Dataset, config: RunConfig, progress: Progress) -> Learned
         with progress.stage(f"fitting the components of the blend, validation part {number} of {len(splits)}"):
             items = fit_factors(split.train, config, progress=None if progress.quiet else "blend").items
             wants_neighbours = "neighbours" in config.blend.components
-            stages.append(_Stage(split, shown, items, fit_weights(split.train, config) if wants_neighbours else None))
+            stages.append(_Stage(split, shown, items, weigh(split.train, config) if wants_neighbours else None))
     with progress.stage("choosing the weights of the blend"):
         learned = _learn(stages, config, rng)
     for line in learned.lines():

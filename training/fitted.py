@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -21,6 +22,8 @@ from training.index import build_index
 from training.neighbours import Similarity, fit_neighbours
 from training.rankers import FactorRanker, Ranker
 
+Weigh: TypeAlias = Callable[[csr_matrix, RunConfig], csr_matrix]
+"""Makes item × item weights of a training matrix, as `fit_weights` does."""
 _ALONE: Final[dict[Kind, Component]] = {
     "item-item": "neighbours",
     "linear": "neighbours",
@@ -62,11 +65,13 @@ def fit_model(
     *,
     blend: BlendSpec | None = None,
     progress: str | None = None,
+    weigh: Weigh | None = None,
 ) -> FittedModel:
     """Fits the kind of model that the settings name.
 
     `train` float32 users × items, signed confidence; `popularity` float32 (n_items,); `blend` the weights of kind
-    "blend" (`training.blend` learns them), of no other kind; `progress` names the bars shown. Raises DataInvalid when
+    "blend" (`training.blend` learns them), of no other kind; `progress` names the bars shown; `weigh` fits the item ×
+    item weights, `fit_weights` where it is None. Raises DataInvalid when
     a fit does not stay finite or the neighbours do not fit, ValueError for a blend without weights.
     """
     kind = config.model.kind
@@ -79,7 +84,7 @@ def fit_model(
         train=train,
         popularity=popularity,
         factors=fit_factors(train, config, progress=progress),
-        neighbours=neighbours_of(fit_weights(train, config)) if wanted else None,
+        neighbours=neighbours_of((weigh or fit_weights)(train, config)) if wanted else None,
         blend=spec,
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.accuracy.community import DATASET, Community, measure_community
-from tests.bench.accuracy.measure import Result, measure
+from tests.bench.accuracy.measure import Remembered, Result, measure
 from tests.bench.accuracy.report import markdown, write_json
 from tests.bench.accuracy.rows import ROWS
 from tests.bench.machine import describe_commit, describe_machine
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measured(chosen: Sequence[str], seeds: Sequence[int]) -> tuple[list[Result], Community | None, list[str]]:
     data_dir = Path(os.environ.get("RECSVC_DATA_DIR") or "data")
     results: list[Result] = []
+    weigh = Remembered()
     community: Community | None = None
     missing: list[str] = []
     for name in chosen:
@@ -65,7 +66,7 @@ def _measured(chosen: Sequence[str], seeds: Sequence[int]) -> tuple[list[Result]
                     community = measure_community(seeds, data_dir, Path(scratch))
                 else:
                     row = next(row for row in ROWS if row.name == name)
-                    results.append(measure(row, seeds, data_dir, Path(scratch)))
+                    results.append(measure(row, seeds, data_dir, Path(scratch), weigh))
                     print(markdown(results[-1:], None), file=sys.stderr)
             except DataMissing as exc:
                 print(f"  {exc}", file=sys.stderr)
