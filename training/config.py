@@ -191,7 +191,7 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _bpr_has_room_for_a_bias(self) -> Self:
-        if self.factors_kind == "bpr" and self.als.factors < 2:
+        if self.factors_kind == "bpr" and self.als.factors == 1:
             raise ValueError("als.factors has to be at least 2 for bpr: one of them is the bias of the items")
         return self
 

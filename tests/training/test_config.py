@@ -48,3 +48,12 @@ def test_a_wrong_setting_is_named(tmp_path: Path, content: str, named: str) -> N
 def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="no such settings file"):
         load_config("none", tmp_path / "gone.toml")
+
+
+def test_bpr_takes_a_number_of_factors_by_size_but_not_one_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[model]\nkind = "bpr"\n[als]\nfactors = 0\n')
+    assert load_config("none", file).factors_kind == "bpr"
+    file.write_text('[model]\nkind = "bpr"\n[als]\nfactors = 1\n')
+    with pytest.raises(ConfigInvalid, match="bias"):
+        load_config("none", file)

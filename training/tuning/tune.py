@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from training.config import RunConfig, load_config
-from training.errors import DataInvalid
+from training.errors import ConfigInvalid, DataInvalid
 from training.plan import Places, Plan
 from training.progress import Progress
 from training.tuning.report import TuningReport, table
@@ -54,9 +54,11 @@ def tune(plan: Plan, places: Places, asked: Asked, progress: Progress) -> Tuned:
     """Searches settings on a validation part of the training part; resumes an earlier search of the same.
 
     Writes `best.toml` and `report.html` below `tune/` of the state directory. Ctrl-C ends the search, not the report.
-    Raises TrainingError; DataInvalid when no trial came to its end.
+    Raises TrainingError; ConfigInvalid for a kind of model without ALS factors, DataInvalid when no trial came to its
+    end.
     """
     deadline = time.monotonic() + asked.minutes * 60
+    _check_kind(plan.config, progress)
     with progress.stage(f"reading {plan.source.title}"):
         # Nothing below sees the whole data set: what is tuned on has no test event in it.
         part = training_part(plan.source.read(plan.config, places.state_dir), plan.config)
@@ -73,6 +75,17 @@ def tune(plan: Plan, places: Places, asked: Asked, progress: Progress) -> Tuned:
         except KeyboardInterrupt:
             progress.say(f"interrupted; {len(counted(study))} trials are kept, the same command goes on with them")
         return _written(plan, folder / name, study, space, validation)
+
+
+def _check_kind(config: RunConfig, progress: Progress) -> None:
+    kind = config.model.kind
+    if kind not in ("als", "blend") or config.factors_kind != "als":
+        raise ConfigInvalid(
+            f"model.kind = {kind}: make tune searches the settings of ALS, alone or as a part of a blend whose "
+            'blend.factors are "als"; set them in the settings (CONFIG=)'
+        )
+    if kind == "blend":
+        progress.say("of the blend the factors are tuned, as a model of their own; its weights are learnt at training")
 
 
 def _written(plan: Plan, folder: Path, study: optuna.Study, space: Space, validation: Validation) -> Tuned:

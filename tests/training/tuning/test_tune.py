@@ -14,7 +14,7 @@ import pytest
 
 from tests.training.command import environment, training, words, write_likes
 from training.config import load_config
-from training.errors import DataInvalid
+from training.errors import ConfigInvalid, DataInvalid
 from training.plan import Places, Plan, Source
 from training.progress import Progress
 from training.tuning.study import complete, counted
@@ -137,3 +137,14 @@ def test_no_time_at_all_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> No
     plan = Plan(Source(str(file), tmp_path), load_config(str(file), None))
     with pytest.raises(DataInvalid, match="MINUTES="):
         tune(plan, Places(tmp_path, tmp_path), Asked(0.0, 5, 16), Progress(quiet=True))
+
+
+@pytest.mark.parametrize(
+    "settings", ['[model]\nkind = "linear"\n', '[model]\nkind = "blend"\n[blend]\nfactors = "bpr"\n']
+)
+def test_a_kind_without_als_factors_is_refused(tmp_path: Path, settings: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(settings)
+    plan = Plan(Source("sample", tmp_path), load_config("sample", file))
+    with pytest.raises(ConfigInvalid, match=r"model\.kind"):
+        tune(plan, Places(tmp_path, tmp_path), Asked(1.0, 5, 16), Progress(quiet=True))
