@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-import faiss
 import numpy as np
 from scipy.sparse import coo_matrix
-from threadpoolctl import threadpool_limits
 
 from recsvc.bundle.manifest import BlendSpec
 from recsvc.bundle.types import Bundle, Int32, Neighbours, UserRow
 from recsvc.serving.knowledge import Knowledge
 from recsvc.serving.served import ServedModel
-from recsvc.serving.sources import for_user
 from tests.bench.measurement import Context, Measurement, of_samples, ratio_of_medians
+from tests.bench.misses import in_turns, one_thread
 from tests.builders import AS_OF, make_bundle
 
 _ITEMS: Final = 41_000
@@ -44,13 +40,8 @@ def measure(context: Context) -> list[Measurement]:
     plain = make_bundle(context.scratch, n_users=_USERS, n_items=_ITEMS, n_factors=_FACTORS)
     models = ServedModel(plain), ServedModel(_blended(plain, rng))
     users = [_known(rng, row) for row in range(_USERS)]
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1, user_api="blas"):
-            by_factors, by_blend = _in_turns(models, users)
-    finally:
-        faiss.omp_set_num_threads(threads)
+    with one_thread():
+        by_factors, by_blend = in_turns(models, users, _DEPTH, AS_OF, _WARM_UP_USERS)
     name = f"a list by a blend, {_ITEMS:,} items × {_FACTORS}, {_NEIGHBOURS} neighbours an item, {_HISTORY} of history"
     p99 = [float(np.percentile(samples, 99)) for samples in (by_factors, by_blend)]
     note = f"by the factors alone: median {np.median(by_factors):.2f} ms, p99 {p99[0]:.2f} ms"
@@ -60,23 +51,6 @@ def measure(context: Context) -> list[Measurement]:
         Measurement(f"{name} / by the factors alone", "×", ratio_of_medians(by_blend, by_factors), target=_TARGET),
         Measurement(f"{name}: p99 / by the factors alone", "×", p99[1] / p99[0], target=_TARGET),
     ]
-
-
-def _in_turns(models: Sequence[ServedModel], users: Sequence[Knowledge]) -> tuple[list[float], list[float]]:
-    """Milliseconds of each user's list under the two models."""
-    samples: tuple[list[float], list[float]] = ([], [])
-    for number, known in enumerate(users):
-        for model, kept in zip(models, samples, strict=True):
-            taken = _milliseconds(lambda model=model, known=known: for_user(model, known, (), _DEPTH, AS_OF))
-            if number >= _WARM_UP_USERS:
-                kept.append(taken)
-    return samples
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return (time.perf_counter() - started) * 1000
 
 
 def _skewed(rng: np.random.Generator, count: int) -> Int32:

@@ -14,9 +14,9 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from recsvc.bundle.manifest import GateResult
 from tests.bench.machine import Neighbours
 from tests.bench.measurement import Context, Measurement, of_samples, seconds_of
+from tests.bench.unjudged import UNJUDGED
 from training.als import exact_users
 from training.config import RunConfig, load_config
 from training.errors import DataMissing
@@ -33,15 +33,6 @@ _QUIET: Final = 0.06
 """A pair during which others took more than this share of the machine is measured again, whatever it gave."""
 _NAME: Final = f"pipeline on {_DATASET}"
 _RATIO: Final = f"{_NAME} / bare fit + index"
-_PASSED: Final = GateResult(
-    champion=None,
-    metric="ndcg@10",
-    candidate_value=0.0,
-    champion_value=None,
-    tolerance=0.0,
-    passed=True,
-    message="not evaluated: a benchmark run",
-)
 
 
 @dataclass(slots=True)
@@ -122,7 +113,7 @@ def _pipeline(plan: Plan, places: Places) -> _Run:
     stages.done("check")
     fit = fit_everything(dataset, plan.config, quiet)
     stages.done("matrix and fit")
-    publish(plan, places, dataset, fit, None, None, _PASSED, quiet)
+    publish(plan, places, dataset, fit, None, None, UNJUDGED, quiet)
     stages.done("index and bundle")
     return _Run(fit, stages.seconds)
 
