@@ -16,7 +16,7 @@ from training.plan import Plan
 from training.progress import Progress
 from training.rankers import ItemItemRanker, PopularityRanker, Ranker
 from training.sources.dataset import Dataset
-from training.split import Split, make_split
+from training.split import Split, events_held_out, make_split, split_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,11 @@ def per_user(dataset: Dataset, config: RunConfig, judged_by: RunConfig, metric: 
     The weights and decay are the recipe's own; who is tested on what is `judged_by`'s, so that two recipes meet
     the same users and the same held-out items.
     """
-    own = make_split(dataset, judged_by.split, config.interactions.recipe())
     common = make_split(dataset, judged_by.split, judged_by.interactions.recipe())
+    # What is held out depends on the weights where it is each user's last positive item: the recipe trains on what
+    # `judged_by` leaves it, never on what it is judged by.
+    held_out = events_held_out(dataset, judged_by.split, judged_by.interactions.recipe())
+    own = split_off(dataset, held_out, config.interactions.recipe(), common.kind)
     split = replace(common, train=own.train, popularity=own.popularity, candidates=None)
     kind = config.model.kind
     evaluation = evaluate([fitted_ranker(kind, split, config, progress)], split, seed=judged_by.als.seed)

@@ -27,6 +27,8 @@ _BM25_K1, _BM25_B = 1.2, 0.75
 """Saturation and length normalisation, as usual (Robertson & Zaragoza 2009, section 3.3)."""
 _VALUES_PER_BLOCK: Final = 16_000_000
 """Dense values held beside the Gram matrix: 64 MB as float32, a few times that while they are ranked."""
+_LARGEST: Final = 1e30
+"""A larger diagonal has an inverse that float32 cannot tell from 0."""
 _SPARE: Final = 1.1
 """Memory asked for, in units of the Gram matrix: the blocks and the sparse result come on top of it."""
 
@@ -39,7 +41,7 @@ def fit_neighbours(train: csr_matrix, similarity: Similarity, config: Neighbours
     """
     if similarity == "linear":
         return fit_linear(train, config)
-    weights = counted_similarity(train, similarity, config.keep + 1, threads=threads)
+    weights = counted_similarity(train, similarity, min(config.keep + 1, train.shape[1]), threads=threads)
     weights.setdiag(0)
     weights.eliminate_zeros()
     return weights
@@ -89,6 +91,8 @@ def fit_linear(train: csr_matrix, config: NeighboursConfig) -> csr_matrix:
     gram = _gram(csc_matrix(scaled, dtype=np.float32))
     diagonal = gram.diagonal().astype(np.float64)
     strengthened = diagonal / (1.0 - config.dropout) + config.regularization * diagonal.mean()
+    if not (strengthened < _LARGEST).all():
+        raise DataInvalid("the linear neighbours do not fit into float32: lower neighbours.regularization")
     np.fill_diagonal(gram, strengthened)
     return _spread(_kept(_inverted(gram), degree**config.item_exponent, config.keep), items, liked.shape[1])
 

@@ -46,6 +46,12 @@ def check_content(bundle: Bundle) -> None:
             raise BundleCorrupt(bundle.path / f"{name}.npy", "holds a value that is not finite")
 
 
+def check_popularity(bundle: Bundle) -> None:
+    """Popularity is one number an item: small enough to be looked at whole."""
+    if not np.isfinite(bundle.popularity).all() or (bundle.popularity < 0).any():
+        raise BundleCorrupt(bundle.path / "popularity.npy", "holds a value that is negative or not finite")
+
+
 def check_neighbours(bundle: Bundle, *, values: bool) -> None:
     """That rows end where the next one begins and, with `values`, each item and weight: that takes as long as reading
     them."""

@@ -36,6 +36,10 @@ _COMPONENT_OF: Final[dict[str, Component]] = {
 }
 """The kinds whose blend has one component, everywhere alike."""
 
+_LEAST_WEIGHT: Final = 1e-30
+_MOST_WEIGHT: Final = 1e30
+"""Of a blend: scores are summed in float32."""
+
 StreamPosition = Annotated[str, Field(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 """The id of an entry of the event log, as Redis writes it: `<milliseconds>-<sequence>`."""
 Partition = Annotated[str, Field(pattern=r"^(?:[01][0-9]{2}|2[0-4][0-9]|25[0-5])$")]
@@ -89,6 +93,8 @@ class BlendSpec(Part):
             raise ValueError(f"a blend has weights for {', '.join(COMPONENTS)}, 0 where one does not count")
         if any(len(values) != len(self.bounds) + 1 for values in self.weights.values()):
             raise ValueError(f"{len(self.bounds)} bounds of a blend ask for {len(self.bounds) + 1} weights a component")
+        if any(value > 0 and not _LEAST_WEIGHT <= value <= _MOST_WEIGHT for v in self.weights.values() for value in v):
+            raise ValueError(f"a weight of a blend is neither 0 nor from {_LEAST_WEIGHT:g} to {_MOST_WEIGHT:g}")
         if not all(any(bucket) for bucket in zip(*self.weights.values(), strict=True)):
             raise ValueError("a bucket of a blend has no weight above 0")
         return self

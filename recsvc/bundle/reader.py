@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from recsvc.bundle.checks import check_ascending, check_content, check_form, check_neighbours, check_shapes
+from recsvc.bundle.checks import (
+    check_ascending,
+    check_content,
+    check_form,
+    check_neighbours,
+    check_popularity,
+    check_shapes,
+)
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
 from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, replace_file, seal_of, sha256_of
 from recsvc.bundle.manifest import MANIFEST_NAME, READABLE, SEAL_NAME, Manifest
@@ -72,6 +79,8 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
     check_shapes(bundle)
     check_content(bundle)
     check_neighbours(bundle, values=is_new)
+    if is_new:
+        check_popularity(bundle)
     if is_new and receipt is not None:
         receipt.parent.mkdir(parents=True, exist_ok=True)
         replace_file(receipt, json.dumps(_stamps(path, manifest)).encode())

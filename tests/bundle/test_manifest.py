@@ -27,6 +27,12 @@ POPULARITY = blend([], [0.0], [0.0], [1.0])
 EVERYTHING = blend([2], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0])
 
 
+@pytest.mark.parametrize("weight", [1e-50, 1e39])
+def test_a_weight_that_float32_cannot_hold_is_refused(weight: float) -> None:
+    with pytest.raises(ValidationError, match="neither 0 nor from"):
+        BlendSpec.model_validate(blend([], [weight], [0.0], [0.0]))
+
+
 @pytest.mark.parametrize(
     ("kind", "spec"),
     [

@@ -139,6 +139,13 @@ def test_neighbours_that_cannot_be_summed_are_refused(
         open_bundle(bundle_path, None)
 
 
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+def test_popularity_that_cannot_be_ranked_by_is_refused(bundle_path: Path, value: float) -> None:
+    _replace(bundle_path, "popularity", _with(np.load(bundle_path / "popularity.npy"), 3, value))
+    with pytest.raises(BundleCorrupt, match=r"popularity\.npy: holds a value that is negative or not finite"):
+        open_bundle(bundle_path, None)
+
+
 @pytest.mark.parametrize("name", NEIGHBOUR_ARRAYS)
 def test_neighbours_of_which_a_part_is_not_listed_are_refused(bundle_path: Path, name: str) -> None:
     manifest = json.loads((bundle_path / "manifest.json").read_text())

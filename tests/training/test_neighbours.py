@@ -149,3 +149,16 @@ def test_more_memory_than_there_is_is_refused_before_it_is_taken(monkeypatch: py
     monkeypatch.setattr(neighbours_module, "available_memory", lambda: 1000)
     with pytest.raises(DataInvalid, match=r"GB are left.*neighbours\.similarity = \"cosine\""):
         fit_linear(random_train(), settings())
+
+
+def test_a_regularisation_beyond_float32_is_refused() -> None:
+    with pytest.raises(DataInvalid, match=r"lower neighbours\.regularization"):
+        fit_linear(random_train(), settings(regularization=1e300))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "bm25", "linear"])
+def test_to_keep_more_weights_than_there_are_items_keeps_all(similarity: Similarity) -> None:
+    few, many = (
+        fit_neighbours(random_train(), similarity, settings(keep=keep), threads=1) for keep in (N_ITEMS, 10**9)
+    )
+    np.testing.assert_array_equal(few.toarray(), many.toarray())

@@ -13,6 +13,7 @@ from typing import Final
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from training.config import RunConfig
 from training.errors import ConfigInvalid, DataInvalid
@@ -51,7 +52,7 @@ class Limits:
 def study_at(path: Path, seed: int) -> Iterator[optuna.Study]:
     """The study in the SQLite file `path`, made where there is none, with what a killed run left put in order.
 
-    Raises ConfigInvalid while another process works on it.
+    Raises ConfigInvalid while another process works on it, and when the file is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -60,10 +61,14 @@ def study_at(path: Path, seed: int) -> Iterator[optuna.Study]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigInvalid(f"{path}: another run is tuning this; wait until it has ended, or stop it") from None
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
         try:
+            storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
             study = optuna.create_study(storage=storage, study_name="tune", direction="maximize", load_if_exists=True)
             _put_in_order(study)
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as exc:
+            cause = str(getattr(exc, "orig", None) or exc).splitlines()[0]
+            raise ConfigInvalid(f"{path}: cannot be used ({cause}); move it away to begin anew") from exc
+        try:
             # A resumed run must not draw again what the first run drew: the seed goes on with the trials.
             study.sampler = optuna.samplers.TPESampler(
                 seed=(seed + len(study.trials)) % 2**32, n_startup_trials=_STARTUP_TRIALS

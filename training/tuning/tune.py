@@ -92,7 +92,8 @@ def _written(plan: Plan, folder: Path, study: optuna.Study, space: Space, valida
     trials = complete(study)
     if not trials:
         raise DataInvalid(
-            f"{plan.source.title}: no trial came to its end; give more time (MINUTES=), the same command goes on"
+            f"{plan.source.title}: no trial came to its end, so there is nothing to write; run it again, with more "
+            "time (MINUTES=) if that is what ended it"
         )
     best = trials[0]
     defaults = next((trial for trial in trials if DEFAULTS in trial.user_attrs), None)

@@ -17,7 +17,7 @@ from training.config import load_config
 from training.errors import ConfigInvalid, DataInvalid
 from training.plan import Places, Plan, Source
 from training.progress import Progress
-from training.tuning.study import complete, counted
+from training.tuning.study import complete, counted, study_at
 from training.tuning.tune import Asked, tune
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -137,6 +137,13 @@ def test_no_time_at_all_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> No
     plan = Plan(Source(str(file), tmp_path), load_config(str(file), None))
     with pytest.raises(DataInvalid, match="MINUTES="):
         tune(plan, Places(tmp_path, tmp_path), Asked(0.0, 5, 16), Progress(quiet=True))
+
+
+def test_a_damaged_file_of_trials_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.db"
+    path.write_text("no database")
+    with pytest.raises(ConfigInvalid, match=r"mine\.db: cannot be used .* move it away"), study_at(path, 1):
+        pass
 
 
 @pytest.mark.parametrize(
