@@ -56,7 +56,7 @@ class TuningReport:
         )
 
     def _compared(self) -> list[tuple[str, str, str, bool]]:
-        """Each setting and metric of the defaults beside that of the best; whether it changed, or became better."""
+        """Each setting and metric begun with beside that of the best; whether it changed, or became better."""
         best, first = self.best, self.defaults
         base = self.space.base
         before = settings_shown(base if first is None else config_of(first, base))
@@ -139,9 +139,9 @@ def importance_of(study: optuna.Study) -> dict[str, float]:
 
 
 def table(best: FrozenTrial, defaults: FrozenTrial | None, base: RunConfig) -> str:
-    """The best settings and metrics beside the defaults', as plain text; ends without a newline."""
+    """The best settings and metrics beside those tuning began with, as plain text; ends without a newline."""
     before = settings_shown(base if defaults is None else config_of(defaults, base))
-    lines = [f"{'':<34}{'defaults':>12}{'best':>12}"]
+    lines = [f"{'':<34}{'begun with':>12}{'best':>12}"]
     for name, value in settings_shown(config_of(best, base)).items():
         lines.append(f"{name:<34}{before[name]:>12g}{value:>12g}")
     for name, value in best.user_attrs["metrics"].items():

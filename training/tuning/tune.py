@@ -69,11 +69,13 @@ def tune(plan: Plan, places: Places, asked: Asked, progress: Progress) -> Tuned:
     with study_at(study_path(folder, name, part.fingerprint, space), plan.config.als.seed) as study:
         if line := resumed_line(study):
             progress.say(line)
+        if len(counted(study)) >= asked.trials:
+            progress.say(f"that is all that was asked for ({asked.trials} in all); raise TRIALS= to go on")
         try:
             with progress.stage(f"trying settings: {asked.trials} trials in all, at most {asked.minutes:g} minutes"):
                 run_trials(study, space, validation, Limits(asked.trials, deadline), progress.say)
         except KeyboardInterrupt:
-            progress.say(f"interrupted; {len(counted(study))} trials are kept, the same command goes on with them")
+            progress.say(f"interrupted; trials that ended are kept ({len(counted(study))}), the same command goes on")
         return _written(plan, folder / name, study, space, validation)
 
 
@@ -93,7 +95,7 @@ def _written(plan: Plan, folder: Path, study: optuna.Study, space: Space, valida
     if not trials:
         raise DataInvalid(
             f"{plan.source.title}: no trial came to its end, so there is nothing to write; run it again, with more "
-            "time (MINUTES=) if that is what ended it"
+            "time (MINUTES=) unless it was broken off"
         )
     best = trials[0]
     defaults = next((trial for trial in trials if DEFAULTS in trial.user_attrs), None)
