@@ -39,7 +39,7 @@ RECIPE = ConfidenceRecipe(
 )
 BLEND = BlendSpec(
     bounds=[4, 8],
-    weights={"factors": [0.5, 1.0, 1.0], "neighbours": [0.5, 0.5, 1.0], "popularity": [0.25, 0.1, 0.0]},
+    weights={"factors": [0.5, 1.0, 1.0], "neighbours": [0.5, 0.5, 1.0], "popularity": [0.05, 0.25, 0.0]},
 )
 AS_OF = 1_790_000_000.0
 

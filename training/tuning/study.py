@@ -86,16 +86,24 @@ def study_path(folder: Path, name: str, fingerprint: str, space: Space) -> Path:
 
 
 def run_trials(
-    study: optuna.Study, space: Space, validation: Validation, limits: Limits, say: Callable[[str], None]
+    study: optuna.Study,
+    space: Space,
+    validation: Validation,
+    limits: Limits,
+    say: Callable[[str], None],
+    interrupted: Callable[[], bool],
 ) -> None:
-    """Tries proposals until a limit is reached. On KeyboardInterrupt the running trial is kept to be tried again."""
+    """Tries proposals until a limit is reached. On KeyboardInterrupt the running trial is kept to be tried again.
+
+    `interrupted` is asked after each epoch, for one that was lost on its way.
+    """
     if not study.trials:
         _begin(study, space, validation)
     while len(counted(study)) < limits.trials and limits.seconds_left > 0:
         started = time.monotonic()
         trial = study.ask(space.distributions)
         try:
-            measured = _tried(trial, space, validation, limits)
+            measured = _tried(trial, space, validation, limits, interrupted)
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
         except DataInvalid as exc:
@@ -144,7 +152,9 @@ def config_of(trial: FrozenTrial, base: RunConfig) -> RunConfig:
     return base.model_copy(update={"interactions": tried.interactions, "als": als})
 
 
-def _tried(trial: Trial, space: Space, validation: Validation, limits: Limits) -> Measured:
+def _tried(
+    trial: Trial, space: Space, validation: Validation, limits: Limits, interrupted: Callable[[], bool]
+) -> Measured:
     as_it_is = trial.user_attrs.get(DEFAULTS, False)
     config = space.base if as_it_is else space.weighted(trial.params)
     split = validation.split(config)
@@ -155,6 +165,8 @@ def _tried(trial: Trial, space: Space, validation: Validation, limits: Limits) -
     trial.set_user_attr("config", config.model_dump(mode="json"))
 
     def report(epoch: int, value: float) -> None:
+        if interrupted():
+            raise KeyboardInterrupt
         trial.report(value, epoch)
         if limits.seconds_left == 0:
             raise OutOfTimeError

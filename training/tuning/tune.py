@@ -13,6 +13,7 @@ from training.config import RunConfig, load_config
 from training.errors import ConfigInvalid, DataInvalid
 from training.plan import Places, Plan
 from training.progress import Progress
+from training.tuning.interrupts import noticed_interrupts
 from training.tuning.report import TuningReport, table
 from training.tuning.settings_file import settings_text, write_whole
 from training.tuning.space import Space, als_space
@@ -72,8 +73,9 @@ def tune(plan: Plan, places: Places, asked: Asked, progress: Progress) -> Tuned:
         if len(counted(study)) >= asked.trials:
             progress.say(f"that is all that was asked for ({asked.trials} in all); raise TRIALS= to go on")
         try:
-            with progress.stage(f"trying settings: {asked.trials} trials in all, at most {asked.minutes:g} minutes"):
-                run_trials(study, space, validation, Limits(asked.trials, deadline), progress.say)
+            stage = progress.stage(f"trying settings: {asked.trials} trials in all, at most {asked.minutes:g} minutes")
+            with stage, noticed_interrupts() as interrupted:
+                run_trials(study, space, validation, Limits(asked.trials, deadline), progress.say, interrupted)
         except KeyboardInterrupt:
             progress.say(f"interrupted; trials that ended are kept ({len(counted(study))}), the same command goes on")
         return _written(plan, folder / name, study, space, validation)
