@@ -26,8 +26,10 @@ from recsvc.bundle.types import NO_TIME, Bundle, ContentMap, IdTable, Interactio
 from recsvc.bundle.writer import Contents, new_version, write_bundle
 from training.als import exact_users
 from training.catalogue import build_catalogue
+from training.config import SpectrumConfig
 from training.index import build_index
 from training.sources.dataset import ItemColumns
+from training.spectrum import fit_spectrum
 
 CATEGORIES = ("cooking", "music", "sport", "travel")
 RECIPE = ConfidenceRecipe(
@@ -41,6 +43,8 @@ BLEND = BlendSpec(
     bounds=[4, 8],
     weights={"factors": [0.5, 1.0, 1.0], "neighbours": [0.5, 0.5, 1.0], "popularity": [0.05, 0.25, 0.0]},
 )
+SMOOTH_BLEND = BlendSpec(bounds=[4, 8], weights={**BLEND.weights, "spectrum": [0.0, 0.5, 2.0]})
+SPECTRUM = SpectrumConfig(dimensions=5, user_exponent=0.5, item_exponent=0.5)
 AS_OF = 1_790_000_000.0
 
 
@@ -53,6 +57,7 @@ def make_contents(
     has_time: bool = True,
     has_content: bool = True,
     has_neighbours: bool = False,
+    has_spectrum: bool = False,
 ) -> Contents:
     """Users u000…, items v000… with 5-20 interactions a user; the user rows solve the objective exactly.
 
@@ -93,6 +98,7 @@ def make_contents(
         report="<!doctype html><title>report</title>",
         content=_content(rng, n_factors) if has_content else None,
         neighbours=_neighbours(matrix) if has_neighbours else None,
+        spectrum=fit_spectrum(matrix, SPECTRUM) if has_spectrum else None,
     )
 
 
@@ -200,9 +206,16 @@ def publish_bundle(
     blend: BlendSpec | None = None,
     **sizes: int,
 ) -> str:
-    """Writes a bundle into `models_dir` and returns its version. It has neighbours where the blend asks for them."""
-    asked = blend is not None and "neighbours" in blend.components
-    contents = make_contents(seed=seed, has_time=has_time, has_content=has_content, has_neighbours=asked, **sizes)
+    """Writes a bundle into `models_dir` and returns its version. It has what the blend asks for."""
+    asked = () if blend is None else blend.components
+    contents = make_contents(
+        seed=seed,
+        has_time=has_time,
+        has_content=has_content,
+        has_neighbours="neighbours" in asked,
+        has_spectrum="spectrum" in asked,
+        **sizes,
+    )
     chosen = version or new_version()
     write_bundle(
         models_dir,

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec, Component
-from recsvc.bundle.types import Float32, Float64, Int32
+from recsvc.bundle.types import Float32, Float64, Int32, Spectrum
 from recsvc.scoring.blend import bucket_of, popularity_scores
 from training.als import exact_users
 from training.blend_search import Offers, best_shares, joined, offers_of
@@ -19,6 +19,7 @@ from training.fitted import Weigh, fit_factors, fit_weights, only
 from training.metrics import positives
 from training.progress import Progress
 from training.sources.dataset import Dataset
+from training.spectrum import fit_spectrum
 from training.split import Split
 from training.validation import validation_split
 
@@ -83,12 +84,13 @@ class Learned:
 @dataclass(frozen=True, slots=True)
 class _Stage:
     """One validation part: `users` int32 who are to find what is held out, and what the components learnt from the
-    rest; `weights` None without neighbours."""
+    rest; `weights` None without neighbours, `spectrum` None where it takes no part."""
 
     split: Split
     users: Int32
     item_factors: Float32
     weights: csr_matrix | None
+    spectrum: Spectrum | None
 
     def histories(self) -> csr_matrix:
         """The users' rows of the rest, signed confidence."""
@@ -118,8 +120,10 @@ def learn_blend(part: Dataset, config: RunConfig, progress: Progress, *, weigh: 
     for number, (split, shown) in enumerate(zip(splits, users, strict=True), start=1):
         with progress.stage(f"fitting the components of the blend, validation part {number} of {len(splits)}"):
             items = fit_factors(split.train, config, progress=None if progress.quiet else "blend").items
-            wants_neighbours = "neighbours" in config.blend.components
-            stages.append(_Stage(split, shown, items, weigh(split.train, config) if wants_neighbours else None))
+            asked = config.blend.components
+            weights = weigh(split.train, config) if "neighbours" in asked else None
+            spectrum = fit_spectrum(split.train, config.spectrum) if "spectrum" in asked else None
+            stages.append(_Stage(split, shown, items, weights, spectrum))
     with progress.stage("choosing the weights of the blend"):
         learned = _learn(stages, config, rng)
     for line in learned.lines():
@@ -153,7 +157,7 @@ def _learn(stages: list[_Stage], config: RunConfig, rng: np.random.Generator) ->
     everybody = joined([_offers(stage, history, config) for stage, history in zip(stages, histories, strict=True)])
     half = rng.permutation(stages[0].split.train.shape[0]) % 2 == 0
     choosing = np.concatenate([half[stage.users] for stage in stages])
-    of_all = _chosen(everybody.of(np.flatnonzero(choosing)), None, config, rng)
+    of_all = _chosen(everybody.of(np.flatnonzero(choosing)), None, config)
     lows = [1, *(bound + 1 for bound in settings.bounds)]
     chosen: list[Float64] = []
     groups: list[Group] = []
@@ -167,7 +171,7 @@ def _learn(stages: list[_Stage], config: RunConfig, rng: np.random.Generator) ->
             offers = every.of(inside)
         choose, report = (np.flatnonzero(chosen_half[inside]) for chosen_half in (choosing, ~choosing))
         own = len(choose) >= LEAST_USERS
-        chosen.append(_chosen(offers.of(choose), of_all, config, rng) if own else of_all)
+        chosen.append(_chosen(offers.of(choose), of_all, config) if own else of_all)
         label = f"{low} items or more" if high is None else f"{low}–{high} items"
         groups.append(_group(label, offers.of(report), chosen[-1], config, own=own))
     blend = BlendSpec(
@@ -180,8 +184,8 @@ def _learn(stages: list[_Stage], config: RunConfig, rng: np.random.Generator) ->
     return Learned(blend, metric, len(n_liked), tuple(groups))
 
 
-def _chosen(offers: Offers, of_all: Float64 | None, config: RunConfig, rng: np.random.Generator) -> Float64:
-    """The best weights for a group of users; float64 (3,), with Σ weight · spread of the component's scores = 1.
+def _chosen(offers: Offers, of_all: Float64 | None, config: RunConfig) -> Float64:
+    """The best weights for a group of users; float64 (4,), with Σ weight · spread of the component's scores = 1.
 
     What the search finds has to beat the simpler ones (`of_all`, the weights of everybody, and each component alone) by
     more than a standard error of the difference over the users: a search among hundreds always finds something that
@@ -202,7 +206,7 @@ def _chosen(offers: Offers, of_all: Float64 | None, config: RunConfig, rng: np.r
     def value(shares: Float64) -> float:
         return float(offers.measured(shares * per_share, metric).mean(dtype=np.float64))
 
-    found = np.asarray(best_shares(value, usable, config.blend.trials, rng) * per_share, dtype=np.float64)
+    found = np.asarray(best_shares(value, usable, config.blend.trials) * per_share, dtype=np.float64)
     gain = (offers.measured(found, metric) - values[best_simple]).astype(np.float64)
     error = gain.std() / np.sqrt(len(gain))
     return found if gain.mean() > error else simple[best_simple]
@@ -227,6 +231,7 @@ def _offers(stage: _Stage, histories: csr_matrix, config: RunConfig) -> Offers:
         positives(histories),
         stage.weights,
         popularity_scores(split.popularity),
+        stage.spectrum,
         csr_matrix(split.seen[stage.users]),
         csr_matrix(split.test[stage.users]),
         config.blend.components,

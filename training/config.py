@@ -107,6 +107,14 @@ class NeighboursConfig(Section):
     maximum_items: PositiveInt
 
 
+class SpectrumConfig(Section):
+    """The linear low-pass filter."""
+
+    dimensions: Annotated[int, Field(ge=1, le=2048)]
+    user_exponent: Annotated[float, Field(ge=0, le=1)]
+    item_exponent: Annotated[float, Field(ge=0, le=1)]
+
+
 class BlendConfig(Section):
     """The weighted sum of components, and how its weights are learnt."""
 
@@ -174,6 +182,7 @@ class RunConfig(Section):
     als: AlsConfig
     bpr: BprConfig
     neighbours: NeighboursConfig
+    spectrum: SpectrumConfig
     blend: BlendConfig
     trending: TrendingConfig
     content: ContentConfig

@@ -1,4 +1,4 @@
-"""Fitting a model of any kind: factors always, neighbours where they are asked for, and how they are put together."""
+"""Fitting a model of any kind: factors always, the other components where asked for, and how they are summed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec, Component, Kind
-from recsvc.bundle.types import Float32, Neighbours
+from recsvc.bundle.types import Float32, Neighbours, Spectrum
 from recsvc.scoring.blend import BlendScorer
 from training.als import Factors, fit_als
 from training.blend_ranker import BlendRanker
@@ -21,6 +21,7 @@ from training.half_step import cores
 from training.index import build_index
 from training.neighbours import Similarity, fit_neighbours
 from training.rankers import FactorRanker, Ranker
+from training.spectrum import fit_spectrum
 
 Weigh: TypeAlias = Callable[[csr_matrix, RunConfig], csr_matrix]
 """Makes item × item weights of a training matrix, as `fit_weights` does."""
@@ -36,8 +37,8 @@ class FittedModel:
     """What a kind of model is made of.
 
     `train` float32 users × items, signed confidence, what it was fitted on; `popularity` float32 (n_items,) the summed
-    positive weight of the items; `neighbours` None where no weight of the blend asks for them; `blend` None for als
-    and bpr, whose score is that of the factors alone.
+    positive weight of the items; `neighbours` and `spectrum` None where no weight of the blend asks for them; `blend`
+    None for als and bpr, whose score is that of the factors alone.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class FittedModel:
     popularity: Float32
     factors: Factors
     neighbours: Neighbours | None
+    spectrum: Spectrum | None
     blend: BlendSpec | None
 
 
@@ -78,13 +80,14 @@ def fit_model(
     if (kind == "blend") != (blend is not None):
         raise ValueError(f"weights are given for kind blend and for no other: {kind} has {blend}")
     spec = blend or spec_of(kind)
-    wanted = spec is not None and "neighbours" in spec.components
+    wanted = () if spec is None else spec.components
     return FittedModel(
         kind=kind,
         train=train,
         popularity=popularity,
         factors=fit_factors(train, config, progress=progress),
-        neighbours=neighbours_of((weigh or fit_weights)(train, config)) if wanted else None,
+        neighbours=neighbours_of((weigh or fit_weights)(train, config)) if "neighbours" in wanted else None,
+        spectrum=fit_spectrum(train, config.spectrum) if "spectrum" in wanted else None,
         blend=spec,
     )
 
@@ -115,7 +118,7 @@ def scorer_of(model: FittedModel) -> BlendScorer | None:
     if model.blend is None:
         return None
     items = model.factors.items
-    return BlendScorer(build_index(items), items, model.neighbours, model.popularity, model.blend)
+    return BlendScorer(build_index(items), items, model.neighbours, model.popularity, model.blend, model.spectrum)
 
 
 def ranker_of(model: FittedModel, name: str) -> Ranker:

@@ -38,7 +38,9 @@ def _personal(bundle: Bundle, row: UserRow, limit: int) -> list[str]:
         best, scores = top_items(bundle.index, folded.vector, limit, allowed)
         reasons = folded.explain(bundle.item_factors[best], per_item=2)
     else:
-        scorer = BlendScorer(bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend)
+        scorer = BlendScorer(
+            bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend, bundle.spectrum
+        )
         user = scorer.of(bundle.user_factors[row], items[confidence > 0])
         best, scores = user.top(limit, allowed)
         reasons = user.explain(best, bundle.item_factors[best], folded, per_item=2)

@@ -210,6 +210,7 @@ def _contents(dataset: Dataset, fit: Fit, index: Any, config: RunConfig, content
         index=index,
         content=content,
         neighbours=fit.model.neighbours,
+        spectrum=fit.model.spectrum,
     )
 
 

@@ -13,7 +13,7 @@ from recsvc.bundle.errors import BundleCorrupt
 from recsvc.bundle.files import INDEX_NAME
 from recsvc.bundle.types import Bundle, Int64
 
-_MATRICES: Final = frozenset({"user_factors", "item_factors", "gram", "content_weights"})
+_MATRICES: Final = frozenset({"user_factors", "item_factors", "gram", "content_weights", "spectrum.vectors"})
 
 
 def check_form(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -72,6 +72,17 @@ def check_neighbours(bundle: Bundle, *, values: bool) -> None:
         raise BundleCorrupt(path / "neighbours.weights.npy", "holds a value that is not finite")
 
 
+def check_spectrum(bundle: Bundle) -> None:
+    """That its numbers can be computed with: looked at whole, which takes as long as reading them."""
+    if bundle.spectrum is None:
+        return
+    if not np.isfinite(bundle.spectrum.vectors).all():
+        raise BundleCorrupt(bundle.path / "spectrum.vectors.npy", "holds a value that is not finite")
+    scale = bundle.spectrum.scale
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        raise BundleCorrupt(bundle.path / "spectrum.scale.npy", "holds a value that is not above 0 or not finite")
+
+
 def check_shapes(bundle: Bundle) -> None:
     """That the arrays have the sizes that the manifest and the others ask for."""
     manifest, interactions, catalogue = bundle.manifest, bundle.interactions, bundle.catalogue
@@ -108,6 +119,13 @@ def check_shapes(bundle: Bundle) -> None:
             "neighbours.indptr": (neighbours.indptr.shape, (n_items + 1,)),
             "neighbours.items": (len(neighbours.items), int(neighbours.indptr[-1])),
             "neighbours.weights": (neighbours.weights.shape, neighbours.items.shape),
+        }
+    if bundle.spectrum is not None:
+        vectors = bundle.spectrum.vectors
+        width = vectors.shape[1] if vectors.ndim == 2 else 1
+        expected |= {
+            "spectrum.vectors": (vectors.shape, (n_items, width)),
+            "spectrum.scale": (bundle.spectrum.scale.shape, (n_items,)),
         }
     for name, (found, wanted) in expected.items():
         if found != wanted:

@@ -53,7 +53,13 @@ NEIGHBOUR_ARRAYS: Final[dict[str, str]] = {
 }
 """From format version 3 on, all three or none: how much each item speaks for others."""
 
-ALL_ARRAYS: Final[dict[str, str]] = ARRAYS | CONTENT_ARRAYS | NEIGHBOUR_ARRAYS
+SPECTRUM_ARRAYS: Final[dict[str, str]] = {
+    "spectrum.vectors": "float32",
+    "spectrum.scale": "float32",
+}
+"""From format version 4 on, both or none: the smooth part of what users have in common, item by item."""
+
+ALL_ARRAYS: Final[dict[str, str]] = ARRAYS | CONTENT_ARRAYS | NEIGHBOUR_ARRAYS | SPECTRUM_ARRAYS
 
 
 def sha256_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -16,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """The format that is written; `READABLE` has those that are read."""
-READABLE: Final = (1, 2, 3)
+READABLE: Final = (1, 2, 3, 4)
 MANIFEST_NAME: Final = "manifest.json"
 SEAL_NAME: Final = "manifest.sha256"
 """Beside the manifest: its SHA-256 in hexadecimal and a line feed, so that no byte of a bundle goes unchecked."""
@@ -26,8 +27,8 @@ VERSION_PATTERN: Final = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 """A version is the UTC time of its making and six hexadecimal digits: it sorts by age and names a directory."""
 
 Kind = Literal["als", "bpr", "item-item", "linear", "popularity", "blend"]
-Component = Literal["factors", "neighbours", "popularity"]
-COMPONENTS: Final[tuple[Component, ...]] = ("factors", "neighbours", "popularity")
+Component = Literal["factors", "neighbours", "popularity", "spectrum"]
+COMPONENTS: Final[tuple[Component, ...]] = ("factors", "neighbours", "popularity", "spectrum")
 """What a blended score is summed of, in the order of every array that has a row for each."""
 _COMPONENT_OF: Final[dict[str, Component]] = {
     "item-item": "neighbours",
@@ -84,6 +85,15 @@ class BlendSpec(Part):
 
     bounds: list[PositiveInt] = Field(description="Ascending; empty: one bucket for everybody.")
     weights: dict[Component, list[NonNegativeFloat]] = Field(description="By component: a weight for each bucket.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _before_format_4_there_was_no_spectrum(cls, given: Any) -> Any:
+        """Gives blends that were written without a weight of the spectrum one of 0."""
+        weights = given.get("weights") if isinstance(given, dict) else None
+        if not isinstance(weights, dict) or "spectrum" in weights or not isinstance(weights.get("factors"), Sequence):
+            return given
+        return {**given, "weights": {**weights, "spectrum": [0.0] * len(weights["factors"])}}
 
     @model_validator(mode="after")
     def _every_bucket_is_weighed(self) -> Self:
@@ -163,7 +173,7 @@ class FileEntry(Part):
 class Manifest(Part):
     """The whole of `manifest.json`."""
 
-    format_version: Literal[1, 2, 3]
+    format_version: Literal[1, 2, 3, 4]
     kind: Kind
     version: Annotated[str, Field(pattern=VERSION_PATTERN)]
     created_at: str
@@ -194,6 +204,12 @@ class Manifest(Part):
         listed = any(name.startswith("neighbours.") for name in self.files)
         return listed or (self.blend is not None and "neighbours" in self.blend.components)
 
+    @property
+    def has_spectrum(self) -> bool:
+        """Whether the `spectrum.*` files belong to the bundle: they are listed, or a weight asks for them."""
+        listed = any(name.startswith("spectrum.") for name in self.files)
+        return listed or (self.blend is not None and "spectrum" in self.blend.components)
+
     @model_validator(mode="after")
     def _format_1_has_none_of_format_2(self) -> Self:
         added = ("log_ends", "erasures_applied_at", "content")
@@ -209,6 +225,12 @@ class Manifest(Part):
                 f"a manifest of format {self.format_version} has no kind but als, no blend, no neighbours and no "
                 "frequency_exponent"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _formats_before_4_have_no_spectrum(self) -> Self:
+        if self.format_version < 4 and self.has_spectrum:
+            raise ValueError(f"a manifest of format {self.format_version} has no spectrum")
         return self
 
     @model_validator(mode="after")

@@ -19,11 +19,21 @@ from recsvc.bundle.checks import (
     check_neighbours,
     check_popularity,
     check_shapes,
+    check_spectrum,
 )
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, replace_file, seal_of, sha256_of
+from recsvc.bundle.files import (
+    ARRAYS,
+    CONTENT_ARRAYS,
+    INDEX_NAME,
+    NEIGHBOUR_ARRAYS,
+    SPECTRUM_ARRAYS,
+    replace_file,
+    seal_of,
+    sha256_of,
+)
 from recsvc.bundle.manifest import MANIFEST_NAME, READABLE, SEAL_NAME, Manifest
-from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, Neighbours, StringTable
+from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, Neighbours, Spectrum, StringTable
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -62,9 +72,9 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
     """Opens the bundle in directory `path`.
 
     With `full`, or without a valid receipt in `receipts_dir`, every file's SHA-256 is compared with the manifest's,
-    the neighbours are looked at whole, and a receipt (size, modification time, inode of each file) is left. With a
-    valid receipt opening does not read the arrays, the places where rows and names begin apart: next to nothing of
-    the model's size, but for the index. Raises BundleCorrupt naming the first file that is wrong, FormatUnsupported
+    neighbours and spectrum are looked at whole, and a receipt (size, modification time, inode of each file) is left.
+    With a valid receipt opening does not read the arrays, the places where rows and names begin apart: next to nothing
+    of the model's size, but for the index. Raises BundleCorrupt naming the first file that is wrong, FormatUnsupported
     for another format version.
     """
     manifest = read_manifest(path)
@@ -81,6 +91,7 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
     check_neighbours(bundle, values=is_new)
     if is_new:
         check_popularity(bundle)
+        check_spectrum(bundle)
     if is_new and receipt is not None:
         receipt.parent.mkdir(parents=True, exist_ok=True)
         replace_file(receipt, json.dumps(_stamps(path, manifest)).encode())
@@ -107,7 +118,8 @@ def _bytes_of(file: Path) -> bytes:
 def _needed(manifest: Manifest) -> dict[str, str]:
     """The arrays of the bundle, and their dtypes."""
     content = CONTENT_ARRAYS if manifest.content is not None else {}
-    return ARRAYS | content | (NEIGHBOUR_ARRAYS if manifest.has_neighbours else {})
+    neighbours = NEIGHBOUR_ARRAYS if manifest.has_neighbours else {}
+    return ARRAYS | content | neighbours | (SPECTRUM_ARRAYS if manifest.has_spectrum else {})
 
 
 def _check_names(path: Path, manifest: Manifest) -> None:
@@ -196,6 +208,7 @@ def _assemble(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[A
         if manifest.content is not None
         else None,
         neighbours=Neighbours(*(arrays[name] for name in NEIGHBOUR_ARRAYS)) if manifest.has_neighbours else None,
+        spectrum=Spectrum(*(arrays[name] for name in SPECTRUM_ARRAYS)) if manifest.has_spectrum else None,
     )
 
 

@@ -197,6 +197,19 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
+class Spectrum:
+    """A linear low-pass filter of histories: item × item weights of low rank.
+
+    `vectors` float32 (n_items, k) = V, the leading right singular vectors of the scaled training matrix, row i belongs
+    to item i; `scale` float32 (n_items,) = s, above 0. In a history of h items, a
+    preference for item j adds h^(−½) V_j/s_j · s_i V_i to item i.
+    """
+
+    vectors: Float32
+    scale: Float32
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """One trained, versioned model, opened: every array is a read-only memory map.
 
@@ -205,7 +218,7 @@ class Bundle:
     (n_items,) the summed positive weight of each item; `trending` float32 (n_items,) recent weight against the
     longer run, all 0 when the data has no times; `index` a faiss index over the item factors by inner product;
     `content` None in format 1, and where nothing is known of the items; `neighbours` None before format 3, and where
-    no weight of the blend asks for them.
+    no weight of the blend asks for them; `spectrum` None before format 4, and likewise.
     """
 
     path: Path
@@ -222,6 +235,7 @@ class Bundle:
     index: Any
     content: ContentMap | None = None
     neighbours: Neighbours | None = None
+    spectrum: Spectrum | None = None
 
     @property
     def version(self) -> str:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
 from recsvc.bundle.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest
-from recsvc.bundle.types import Catalogue, ContentMap, Float32, Float64, IdTable, Interactions, Neighbours
+from recsvc.bundle.types import Catalogue, ContentMap, Float32, Float64, IdTable, Interactions, Neighbours, Spectrum
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,16 @@ class Contents:
     report: str | None = None
     content: ContentMap | None = None
     neighbours: Neighbours | None = None
+    spectrum: Spectrum | None = None
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Every array by its name in `ALL_ARRAYS`."""
-        return {**self._model_arrays(), **self._content_arrays(), **self._neighbour_arrays()}
+        return {
+            **self._model_arrays(),
+            **self._content_arrays(),
+            **self._neighbour_arrays(),
+            **self._spectrum_arrays(),
+        }
 
     def _neighbour_arrays(self) -> dict[str, npt.NDArray[Any]]:
         if self.neighbours is None:
@@ -51,6 +57,11 @@ class Contents:
             "neighbours.items": self.neighbours.items,
             "neighbours.weights": self.neighbours.weights,
         }
+
+    def _spectrum_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        if self.spectrum is None:
+            return {}
+        return {"spectrum.vectors": self.spectrum.vectors, "spectrum.scale": self.spectrum.scale}
 
     def _content_arrays(self) -> dict[str, npt.NDArray[Any]]:
         if self.content is None:

@@ -1,4 +1,4 @@
-"""One score out of several: a weighted sum of what factors, neighbours and popularity say of an item.
+"""One score out of several: a weighted sum of what factors, neighbours, popularity and spectrum say of an item.
 
 The service and the offline evaluation rank blends through this module alone, so their lists are the same.
 """
@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec
-from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64, Neighbours
+from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64, Neighbours, Spectrum
 from recsvc.scoring.foldin import Folded, strongest
 from recsvc.scoring.retrieval import best_places, top_items
+from recsvc.scoring.spectrum import encoded, item_terms
 
-FACTORS, NEIGHBOURS, POPULARITY = range(len(COMPONENTS))
+FACTORS, NEIGHBOURS, POPULARITY, SPECTRUM = range(len(COMPONENTS))
 """The rows of `contributions`."""
 
 _RETRIEVED: Final = 400
@@ -55,22 +56,30 @@ class BlendScorer:
     """
 
     def __init__(
-        self, index: Any, item_factors: Float32, neighbours: Neighbours | None, popularity: Float32, spec: BlendSpec
+        self,
+        index: Any,
+        item_factors: Float32,
+        neighbours: Neighbours | None,
+        popularity: Float32,
+        spec: BlendSpec,
+        spectrum: Spectrum | None = None,
     ) -> None:
         """`index` a faiss index by inner product over `item_factors` float32 (n_items, n_factors); `popularity` float32
-        (n_items,) as in `Bundle`. Raises ValueError when a weight asks for neighbours and there are none."""
-        if neighbours is None and any(spec.weights["neighbours"]):
-            raise ValueError("the blend gives neighbours a weight, and there are none")
+        (n_items,) as in `Bundle`. Raises ValueError when a weight asks for neighbours or a spectrum not given."""
+        for name, found in (("neighbours", neighbours), ("spectrum", spectrum)):
+            if found is None and name in spec.components:
+                raise ValueError(f"the blend gives {name} a weight, and there are none")
         self.index = index
         self.item_factors = item_factors
         self.neighbours = neighbours
+        self.spectrum = spectrum
         self.popularity = popularity_scores(popularity)
         self.by_popularity: Int32 = np.argsort(-self.popularity, kind="stable").astype(np.int32)
         self._spec = spec
         self._weights = np.array([spec.weights[name] for name in COMPONENTS], dtype=np.float32)
 
     def weights(self, history_items: int) -> Float32:
-        """The weight of each component for a history of so many items, in the order of COMPONENTS; float32 (3,)."""
+        """The weight of each component for a history of so many items, in the order of COMPONENTS; float32 (4,)."""
         return np.asarray(self._weights[:, bucket_of(self._spec, history_items)])
 
     def of(self, vector: Float32, history: Int32) -> Blended:
@@ -82,7 +91,8 @@ class BlendScorer:
 
         Each component with a weight offers its best max(4·k, 400) among `allowed` bool (n_items,) (None: all); all
         that is offered is scored by all components. Items that no neighbour speaks for are not offered by neighbours,
-        so fewer than `k` may come.
+        so fewer than `k` may come. The spectrum offers only where it is alone: to search it takes as long as the
+        factors do, and what is in neither's first hundreds but high in its own seldom comes first in the sum.
         """
         return self.of(vector, history).top(k, allowed)
 
@@ -91,7 +101,7 @@ class BlendScorer:
         return self.of(vector, history).score(rows)
 
     def contributions(self, vector: Float32, history: Int32, rows: Int32) -> Float32:
-        """What each component adds to the score, in the order of COMPONENTS; float32 (3, m)."""
+        """What each component adds to the score, in the order of COMPONENTS; float32 (4, m)."""
         return self.of(vector, history).contributions(rows)
 
 
@@ -103,10 +113,12 @@ class Blended:
         self.vector = vector
         self.history = history
         self.weights = scorer.weights(len(history))
-        """Of the components, for this user; float32 (3,)."""
+        """Of the components, for this user; float32 (4,)."""
         self._sums: _Sums | None = None
         if scorer.neighbours is not None and self.weights[NEIGHBOURS] > 0:
             self._sums = _Sums.of(scorer.neighbours, len(scorer.item_factors), history)
+        self._spectrum = scorer.spectrum if self.weights[SPECTRUM] > 0 else None
+        self._encoded = None if self._spectrum is None else encoded(self._spectrum, history)
 
     def top(self, k: int, allowed: Bool | None) -> tuple[Int32, Float32]:
         """As `BlendScorer.top`."""
@@ -118,11 +130,21 @@ class Blended:
             offers.append(self._sums.best(wanted, allowed))
         if self.weights[POPULARITY] > 0:
             offers.append(_first_allowed(self._scorer.by_popularity, wanted, allowed))
+        if not offers:
+            offers.append(self._best_smooth(wanted, allowed))
         rows = np.unique(np.concatenate(offers)).astype(np.int32)
         scores = self.score(rows)
         # The rows ascend and the sort is stable: equal scores stay in the order of their rows.
         best = np.argsort(-scores, kind="stable")[:k]
         return rows[best], scores[best]
+
+    def _best_smooth(self, k: int, allowed: Bool | None) -> Int32:
+        """The allowed items that the spectrum says most of: at most `k`, and all there are without a spectrum."""
+        every = np.arange(len(self._scorer.item_factors), dtype=np.int32)
+        rows = every if allowed is None else every[allowed]
+        if self._spectrum is None or self._encoded is None:
+            return rows
+        return rows[best_places(_smooth(self._spectrum, self._encoded, rows), k)]
 
     def score(self, rows: Int32) -> Float32:
         """As `BlendScorer.score`."""
@@ -137,6 +159,8 @@ class Blended:
             found[NEIGHBOURS] = self._sums.at(rows)
         if self.weights[POPULARITY] > 0:
             found[POPULARITY] = self._scorer.popularity[rows]
+        if self._spectrum is not None and self._encoded is not None:
+            found[SPECTRUM] = _smooth(self._spectrum, self._encoded, rows)
         found *= self.weights[:, None]
         return found
 
@@ -144,10 +168,12 @@ class Blended:
         """For each of the rows int32 (m,), distinct, the items of the history that raised its score most.
 
         What an item of the history adds is the weighted sum of its term in the fold-in (`Folded.terms`, which takes
-        `vectors` float32 (m, n_factors); without a fold-in, nothing) and of what it says as a neighbour. At most
-        `per_item` each, best first, only those that raised it.
+        `vectors` float32 (m, n_factors); without a fold-in, nothing), of what it says as a neighbour and of its share
+        of the spectrum. At most `per_item` each, best first, only those that raised it.
         """
         terms = self.neighbour_terms(rows).astype(np.float64)
+        if self._spectrum is not None:
+            terms += self.weights[SPECTRUM] * item_terms(self._spectrum, self.history, rows)
         if folded is not None and self.weights[FACTORS] > 0:
             terms += self.weights[FACTORS] * folded.terms(vectors)[1]
         return strongest(self.history, terms, per_item)
@@ -230,6 +256,11 @@ def _products(factors: Float32, vector: Float32, rows: Int32) -> Float32:
     if len(rows) * _MANY > len(factors):
         return np.asarray(np.einsum("ij,j->i", factors, vector)[rows])
     return np.asarray(np.einsum("ij,j->i", factors[rows], vector), dtype=np.float32)
+
+
+def _smooth(spectrum: Spectrum, encoded: Float32, rows: Int32) -> Float32:
+    """What the spectrum says of each row; float32 (len(rows),)."""
+    return np.asarray(_products(spectrum.vectors, encoded, rows) * spectrum.scale[rows], dtype=np.float32)
 
 
 def _first_allowed(order: Int32, k: int, allowed: Bool | None) -> Int32:

@@ -14,8 +14,9 @@ from recsvc.serving.candidates import NO_REASON, REASONS, CandidateList, Source
 from recsvc.serving.eligible import Eligible
 from recsvc.serving.served import ServedModel
 
-_SOURCES: Final = np.array([Source.ALS, Source.NEIGHBOURS, Source.POPULAR], dtype=np.uint8)
-"""In the order of `recsvc.bundle.manifest.COMPONENTS`: a candidate comes from what adds most to its score."""
+_SOURCES: Final = np.array([Source.ALS, Source.NEIGHBOURS, Source.POPULAR, Source.NEIGHBOURS], dtype=np.uint8)
+"""In the order of `recsvc.bundle.manifest.COMPONENTS`: a candidate comes from what adds most to its score. The spectrum
+too weighs items by those that were met: a smooth item × item model."""
 
 
 def by_blend(

@@ -43,7 +43,9 @@ class ServedModel:
         self.scorer = (
             None
             if blend is None
-            else BlendScorer(bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend)
+            else BlendScorer(
+                bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend, bundle.spectrum
+            )
         )
         """Ranks by the blend; None where the factors alone are the score."""
         self.view = LiveView(bundle, items if items is not None else LiveItems())

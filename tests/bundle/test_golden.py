@@ -20,9 +20,10 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 FORMAT_1 = GOLDEN / "format-1" / "20261101T000000Z-00901d"
 FORMAT_2 = GOLDEN / "format-2" / "20261123T000000Z-00902d"
 FORMAT_3 = GOLDEN / "format-3" / "20261127T000000Z-00903d"
+FORMAT_4 = GOLDEN / "format-4" / "20261128T000000Z-00904d"
 
 
-@pytest.mark.parametrize("path", [FORMAT_1, FORMAT_2, FORMAT_3], ids=["1", "2", "3"])
+@pytest.mark.parametrize("path", [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4], ids=["1", "2", "3", "4"])
 def test_the_golden_bundle_of_each_format_still_reads_and_recommends(path: Path) -> None:
     bundle = open_bundle(path, None)
     assert (bundle.manifest.n_users, bundle.manifest.n_items, bundle.manifest.n_factors) == (6, 24, 3)
@@ -63,19 +64,30 @@ def test_bundles_before_format_3_are_plain_als(path: Path) -> None:
     assert bundle.manifest.objective.frequency_exponent == 0
 
 
-def test_the_golden_bundle_of_format_3_blends_its_components() -> None:
-    bundle = open_bundle(FORMAT_3, None)
+@pytest.mark.parametrize("path", [FORMAT_3, FORMAT_4], ids=["3", "4"])
+def test_the_golden_bundles_of_blends_score_by_their_components(path: Path) -> None:
+    bundle = open_bundle(path, None)
     assert bundle.manifest.kind == "blend"
     assert bundle.manifest.blend is not None
     assert bundle.manifest.blend.bounds == [4, 8]
     items, confidence = bundle.interactions.of(UserRow(5))
     history = items[confidence > 0]
     assert len(history) > 8
-    scorer = BlendScorer(bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, bundle.manifest.blend)
+    scorer = BlendScorer(
+        bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, bundle.manifest.blend, bundle.spectrum
+    )
     rows = np.arange(24, dtype=np.int32)
     assert bundle.neighbours is not None
     expected = bundle.item_factors @ bundle.user_factors[5]
     for item in history:
         spoken_for, weights = bundle.neighbours.of(ItemRow(int(item)))
         expected[spoken_for] += weights
+        if bundle.spectrum is not None:
+            vectors, scale = bundle.spectrum.vectors, bundle.spectrum.scale
+            expected += 2.0 * (vectors @ vectors[item]) * scale / scale[item] / np.sqrt(len(history))
     np.testing.assert_allclose(scorer.score(bundle.user_factors[5], history, rows), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_only_format_4_has_a_spectrum() -> None:
+    assert open_bundle(FORMAT_3, None).spectrum is None
+    assert open_bundle(FORMAT_4, None).spectrum is not None

@@ -13,7 +13,7 @@ from tests.builders import make_bundle
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A manifest of format 3 and kind als."""
+    """A manifest of the newest format and kind als."""
     found: dict[str, Any] = make_bundle(tmp_path_factory.mktemp("models")).manifest.model_dump()
     return found
 
@@ -86,6 +86,20 @@ def test_a_kind_and_a_blend_that_disagree_are_refused(
 def test_weights_that_are_none_are_refused(spec: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         BlendSpec.model_validate(spec)
+
+
+def test_a_blend_from_before_the_spectrum_gives_it_no_weight() -> None:
+    spec = BlendSpec.model_validate(EVERYTHING)
+    assert spec.weights["spectrum"] == [0.0, 0.0]
+    assert "spectrum" not in spec.components
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_formats_before_4_have_no_spectrum(document: dict[str, Any], version: int) -> None:
+    older = document | {"format_version": version, "content": None}
+    file = {"spectrum.scale.npy": {"sha256": "0" * 64, "bytes": 1}}
+    with pytest.raises(ValidationError, match=f"manifest of format {version} has no spectrum"):
+        Manifest.model_validate(older | {"files": file})
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -14,13 +14,13 @@ from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
 from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, seal_of, sha256_of
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.types import ItemRow
-from tests.builders import BLEND, make_bundle, make_contents, publish_bundle
+from tests.builders import SMOOTH_BLEND, make_bundle, make_contents, publish_bundle
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = tmp_path_factory.mktemp("models")
-    return models / publish_bundle(models, seed=1, kind="blend", blend=BLEND)
+    return models / publish_bundle(models, seed=1, kind="blend", blend=SMOOTH_BLEND)
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def _write_manifest(path: Path, manifest: dict[str, object]) -> None:
 
 
 def test_what_is_read_is_what_was_written(published: Path) -> None:
-    contents, bundle = make_contents(seed=1, has_neighbours=True), open_bundle(published, None)
+    contents = make_contents(seed=1, has_neighbours=True, has_spectrum=True)
+    bundle = open_bundle(published, None)
     np.testing.assert_array_equal(bundle.user_factors, contents.user_factors)
     np.testing.assert_array_equal(bundle.item_factors, contents.item_factors)
     np.testing.assert_array_equal(bundle.gram, contents.gram)
@@ -55,7 +56,11 @@ def test_what_is_read_is_what_was_written(published: Path) -> None:
     assert list(bundle.content.features) == list(contents.content.features)
     np.testing.assert_array_equal(bundle.content.weights, contents.content.weights)
     np.testing.assert_array_equal(bundle.content.bias, contents.content.bias)
-    assert bundle.manifest.blend == BLEND
+    assert bundle.manifest.blend == SMOOTH_BLEND
+    assert bundle.spectrum is not None
+    assert contents.spectrum is not None
+    np.testing.assert_array_equal(bundle.spectrum.vectors, contents.spectrum.vectors)
+    np.testing.assert_array_equal(bundle.spectrum.scale, contents.spectrum.scale)
     assert bundle.neighbours is not None
     assert contents.neighbours is not None
     for name in ("indptr", "items", "weights"):
@@ -160,6 +165,25 @@ def test_neighbours_of_another_size_than_their_places_are_refused(bundle_path: P
     array = np.load(bundle_path / f"neighbours.{name}.npy")
     _replace(bundle_path, f"neighbours.{name}", array[:-1])
     with pytest.raises(BundleCorrupt, match=rf"neighbours\.{name}\.npy: has shape"):
+        open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize(("name", "value"), [("vectors", np.nan), ("scale", 0.0), ("scale", np.inf), ("scale", -1.0)])
+def test_a_spectrum_that_cannot_be_computed_with_is_refused_before_a_receipt_is_left(
+    bundle_path: Path, tmp_path: Path, name: str, value: float
+) -> None:
+    array = np.load(bundle_path / f"spectrum.{name}.npy")
+    array[3] = value
+    _replace(bundle_path, f"spectrum.{name}", array)
+    for _ in range(2):
+        with pytest.raises(BundleCorrupt, match=rf"spectrum\.{name}\.npy: holds a value that is not"):
+            open_bundle(bundle_path, tmp_path / "receipts")
+
+
+@pytest.mark.parametrize(("name", "shape"), [("vectors", (300,)), ("vectors", (299, 5)), ("scale", (299,))])
+def test_a_spectrum_of_another_size_is_refused(bundle_path: Path, name: str, shape: tuple[int, ...]) -> None:
+    _replace(bundle_path, f"spectrum.{name}", np.ones(shape, dtype=np.float32))
+    with pytest.raises(BundleCorrupt, match=rf"spectrum\.{name}\.npy: has shape"):
         open_bundle(bundle_path, None)
 
 
@@ -291,9 +315,9 @@ def test_arrays_that_do_not_fit_together_are_refused(bundle_path: Path) -> None:
 
 def test_another_format_version_is_said_to_be_that(bundle_path: Path) -> None:
     manifest = json.loads((bundle_path / "manifest.json").read_text())
-    manifest["format_version"] = 4
+    manifest["format_version"] = 5
     _write_manifest(bundle_path, manifest)
-    with pytest.raises(FormatUnsupported, match="bundle format 4; this release reads 1, 2 and 3: train again"):
+    with pytest.raises(FormatUnsupported, match="bundle format 5; this release reads 1, 2, 3 and 4: train again"):
         open_bundle(bundle_path, None)
 
 

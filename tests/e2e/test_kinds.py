@@ -109,7 +109,9 @@ def test_a_published_blend_has_the_weights_learnt_and_its_users_are_those_of_fol
     assert blend.bounds == [3]
     assert "ndcg@10 blend (everybody)" in bundle.manifest.metrics["validation"]
     assert "weights" in said
-    scorer = BlendScorer(bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend)
+    scorer = BlendScorer(
+        bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, blend, bundle.spectrum
+    )
     objective, n_items = bundle.manifest.objective, bundle.manifest.n_items
     for row in range(0, len(bundle.users), 7):
         items, confidence = bundle.interactions.of(UserRow(row))

@@ -9,14 +9,21 @@ import pytest
 from scipy.sparse import csr_matrix, random_array
 
 from recsvc.bundle.manifest import BlendSpec, Component
-from recsvc.bundle.types import Float32, Int32, Neighbours
+from recsvc.bundle.types import Float32, Int32, Neighbours, Spectrum
 from recsvc.scoring import blend
 from recsvc.scoring.blend import BlendScorer, bucket_of, popularity_scores
+from recsvc.scoring.spectrum import item_terms
 from training.index import build_index
 
 N_ITEMS, N_FACTORS = 600, 8
 SPEC = BlendSpec(
-    bounds=[2, 5], weights={"factors": [0.0, 1.0, 1.0], "neighbours": [0.5, 0.25, 2.0], "popularity": [1.0, 0.5, 0.0]}
+    bounds=[2, 5],
+    weights={
+        "factors": [0.0, 1.0, 1.0],
+        "neighbours": [0.5, 0.25, 2.0],
+        "popularity": [1.0, 0.5, 0.0],
+        "spectrum": [0.0, 0.1, 0.5],
+    },
 )
 
 
@@ -27,6 +34,12 @@ class Case:
     matrix: csr_matrix
     popularity: Float32
     vector: Float32
+    spectrum: Spectrum
+
+    def smooth(self, history: Int32) -> np.ndarray:
+        """S⁻¹VVᵀS in float64, the rows of the history."""
+        vectors, scale = (array.astype(np.float64) for array in (self.spectrum.vectors, self.spectrum.scale))
+        return np.asarray((vectors[history] / scale[history, None]) @ (vectors * scale[:, None]).T)
 
     def expected(self, history: Int32) -> np.ndarray:
         """The definition, in float64, of all items."""
@@ -38,6 +51,7 @@ class Case:
             "popularity": np.maximum(
                 1 + np.log2(np.maximum(self.popularity, 1e-30) / float(self.popularity.max())) / 20, 0
             ),
+            "spectrum": self.smooth(known).sum(axis=0) / np.sqrt(len(history)),
         }
         return np.asarray(sum(SPEC.weights[name][bucket] * values for name, values in parts.items()))
 
@@ -53,9 +67,11 @@ def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cas
     neighbours = Neighbours(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
     popularity = (rng.pareto(1.0, N_ITEMS) * 5).astype(np.float32)
     vector = rng.standard_normal(N_FACTORS).astype(np.float32)
-    return Case(
-        BlendScorer(build_index(factors), factors, neighbours, popularity, SPEC), factors, matrix, popularity, vector
+    spectrum = Spectrum(
+        (rng.standard_normal((N_ITEMS, 3)) / 8).astype(np.float32), (1 + rng.random(N_ITEMS)).astype(np.float32)
     )
+    scorer = BlendScorer(build_index(factors), factors, neighbours, popularity, SPEC, spectrum)
+    return Case(scorer, factors, matrix, popularity, vector, spectrum)
 
 
 HISTORIES = [np.array(rows, dtype=np.int32) for rows in ([7], [590, 4], [1, 2, 3], [9, 8, 7, 6, 5, 4, 3, 100, 333])]
@@ -69,7 +85,7 @@ def test_the_score_is_the_weighted_sum_of_its_components(case: Case, history: In
     )
     parts = case.scorer.contributions(case.vector, history, rows)
     np.testing.assert_array_equal(parts.sum(axis=0), case.scorer.score(case.vector, history, rows))
-    np.testing.assert_array_equal((parts != 0).any(axis=1) & (case.scorer.weights(len(history)) == 0), [False] * 3)
+    np.testing.assert_array_equal((parts != 0).any(axis=1) & (case.scorer.weights(len(history)) == 0), [False] * 4)
 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=len)
@@ -99,6 +115,38 @@ def test_terms_of_the_history_add_up_to_what_neighbours_contribute(case: Case) -
     terms = user.neighbour_terms(rows)
     np.testing.assert_allclose(terms, 2.0 * case.matrix[history][:, rows].toarray(), rtol=1e-6)
     np.testing.assert_allclose(terms.sum(axis=0), user.contributions(rows)[blend.NEIGHBOURS], rtol=1e-5, atol=1e-6)
+
+
+def test_terms_of_the_history_add_up_to_what_the_spectrum_contributes(case: Case) -> None:
+    history = np.array([9, 8, N_ITEMS + 1, 6, 5, 4], dtype=np.int32)
+    rows = np.array([17, N_ITEMS, 598, 250], dtype=np.int32)
+    terms = item_terms(case.spectrum, history, rows)
+    trained = np.array([17, 598, 250], dtype=np.int32)
+    contributed = case.scorer.contributions(case.vector, history, trained)[blend.SPECTRUM]
+    np.testing.assert_allclose(0.5 * terms.sum(axis=0)[[0, 2, 3]], contributed, rtol=1e-4, atol=1e-6)
+    assert not terms[2].any(), "an item behind the model's says nothing"
+    assert not terms[:, 1].any(), "and nothing is said of one"
+
+
+def test_the_reasons_are_what_raised_the_whole_sum_most(case: Case) -> None:
+    history = HISTORIES[3]
+    rows = np.array([17, 3, 598], dtype=np.int32)
+    terms = 2.0 * case.matrix[history][:, rows].toarray() + 0.5 * case.smooth(history)[:, rows] / np.sqrt(len(history))
+    found = case.scorer.of(case.vector, history).explain(rows, case.factors[rows], None, per_item=2)
+    assert found == [
+        [int(history[j]) for j in np.argsort(-terms[:, column])[:2] if terms[j, column] > 0] for column in range(3)
+    ]
+
+
+def test_the_spectrum_offers_where_it_is_alone(case: Case) -> None:
+    weights = {"factors": [0.0], "neighbours": [0.0], "popularity": [0.0], "spectrum": [2.0]}
+    spec = BlendSpec.model_validate({"bounds": [], "weights": weights})
+    scorer = BlendScorer(case.scorer.index, case.factors, None, case.popularity, spec, case.spectrum)
+    history = HISTORIES[2]
+    allowed = np.arange(N_ITEMS) % 3 > 0
+    rows, _ = scorer.top(case.vector, history, 30, allowed)
+    expected = np.where(allowed, case.smooth(history).sum(axis=0), -np.inf)
+    assert rows.tolist() == np.argsort(-expected, kind="stable")[:30].tolist()
 
 
 def test_an_item_behind_the_models_counts_for_the_bucket_and_has_no_neighbours(case: Case) -> None:
@@ -131,7 +179,9 @@ def test_neighbours_offer_nothing_that_nobody_speaks_for() -> None:
 
 def test_a_weight_without_neighbours_is_refused(case: Case) -> None:
     with pytest.raises(ValueError, match="gives neighbours a weight"):
-        BlendScorer(case.scorer.index, case.factors, None, case.popularity, SPEC)
+        BlendScorer(case.scorer.index, case.factors, None, case.popularity, SPEC, case.spectrum)
+    with pytest.raises(ValueError, match="gives spectrum a weight"):
+        BlendScorer(case.scorer.index, case.factors, case.scorer.neighbours, case.popularity, SPEC)
 
 
 @pytest.mark.parametrize(("n", "bucket"), [(0, 0), (2, 0), (3, 1), (5, 1), (6, 2), (1_000, 2)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsvc.bundle.manifest import BlendSpec
+from recsvc.bundle.manifest import COMPONENTS, BlendSpec
 from recsvc.bundle.types import Int32
 from recsvc.catalog.live import LiveItem, LiveItems
 from recsvc.scoring.blend import FACTORS, NEIGHBOURS, POPULARITY, BlendScorer, bucket_of
@@ -45,7 +45,7 @@ def liked(known: Knowledge) -> Int32:
 
 
 def with_only(directory: Path, component: str) -> ServedModel:
-    weights = {name: [float(name == component)] for name in ("factors", "neighbours", "popularity")}
+    weights = {name: [float(name == component)] for name in COMPONENTS}
     spec = BlendSpec.model_validate({"bounds": [], "weights": weights})
     return ServedModel(make_bundle(directory, kind="blend", blend=spec))
 
@@ -118,14 +118,14 @@ class TestKnownUser:
         for row, code in zip(found.rows, found.reasons[:, 0], strict=True):
             assert model.view.category_name(int(code)) in model.view.categories(int(row))
 
-    @pytest.mark.parametrize("component", ["neighbours", "popularity"])
+    @pytest.mark.parametrize("component", ["neighbours", "popularity", "spectrum"])
     def test_without_factors_nobody_is_folded_in(self, tmp_path: Path, component: str) -> None:
         bundle = with_only(tmp_path, component).bundle
         singular = ServedModel(replace(bundle, gram=np.full_like(bundle.gram, -1e9)))
         found = sources.for_user(singular, known_of(singular, "u001"), (), 20, AS_OF)
         assert Degraded.FOLD_IN not in found.degraded
         by_neighbours = found.sources == Source.NEIGHBOURS
-        assert by_neighbours.any() == (component == "neighbours")
+        assert by_neighbours.any() == (component != "popularity")
         assert (found.reasons[by_neighbours, 0] != NO_REASON).all()
 
     def test_what_no_neighbour_speaks_for_is_left_to_the_other_sources(self, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class _Offline:
         assert manifest.blend is not None
         self._bundle = bundle
         self._scorer = BlendScorer(
-            bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, manifest.blend
+            bundle.index, bundle.item_factors, bundle.neighbours, bundle.popularity, manifest.blend, bundle.spectrum
         )
         self._trained: Bool = np.ones(len(bundle.items), dtype=np.bool_)
         # Nobody had met these: they have no factors, and online a vector made of what is known of them.

@@ -24,7 +24,10 @@ factors = 4
 iterations = 4
 [neighbours]
 keep = 20
+[spectrum]
+dimensions = 4
 [blend]
+components = ["factors", "neighbours", "popularity", "spectrum"]
 bounds = [2, 6]
 trials = 25
 """
@@ -57,7 +60,7 @@ def test_the_same_data_and_seed_give_the_same_weights(settings: RunConfig) -> No
     first, second = (learn_blend(community(150), settings, QUIET) for _ in range(2))
     assert first == second
     assert first.blend.bounds == [2, 6]
-    assert normal(first).shape == (3, 3)
+    assert normal(first).shape == (4, 3)
     assert normal(first).any(axis=0).all()
 
 

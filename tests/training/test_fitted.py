@@ -17,7 +17,9 @@ from training.rankers import FactorRanker, PopularityRanker
 
 N_USERS, N_ITEMS = 60, 25
 KINDS: tuple[Kind, ...] = get_args(Kind)
-BLEND = BlendSpec(bounds=[2], weights={"factors": [1, 1], "neighbours": [0, 0.5], "popularity": [0.2, 0]})
+BLEND = BlendSpec(
+    bounds=[2], weights={"factors": [1, 1], "neighbours": [0, 0.5], "popularity": [0.2, 0], "spectrum": [0, 2]}
+)
 
 
 def settings(kind: str, tmp_path: Path, more: str = "") -> RunConfig:
@@ -43,6 +45,7 @@ def test_a_kind_has_what_its_score_is_made_of_and_factors_always(kind: Kind, tmp
     model = fitted(kind, tmp_path)
     assert model.kind == kind
     assert (model.neighbours is not None) == (kind in ("item-item", "linear", "blend"))
+    assert (model.spectrum is not None) == (kind == "blend")
     assert (model.blend is None) == (kind in ("als", "bpr"))
     assert model.factors.users.shape == (N_USERS, 4)
     assert model.factors.items.any()
@@ -79,9 +82,11 @@ def test_item_item_counts_cosines_unless_told_otherwise(tmp_path: Path) -> None:
     assert bm25.weights.max() > 1
 
 
-def test_neighbours_that_no_weight_asks_for_are_not_fitted(tmp_path: Path) -> None:
+def test_what_no_weight_asks_for_is_not_fitted(tmp_path: Path) -> None:
     alone = BlendSpec(bounds=[], weights={"factors": [1], "neighbours": [0], "popularity": [0]})
-    assert fitted("blend", tmp_path, blend=alone).neighbours is None
+    model = fitted("blend", tmp_path, blend=alone)
+    assert model.neighbours is None
+    assert model.spectrum is None
 
 
 def test_factors_of_a_blend_may_be_those_of_bpr(tmp_path: Path) -> None:

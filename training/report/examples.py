@@ -42,7 +42,9 @@ def example_lists(
 
 
 def _scorer(contents: Contents, blend: BlendSpec) -> BlendScorer:
-    return BlendScorer(contents.index, contents.item_factors, contents.neighbours, contents.popularity, blend)
+    return BlendScorer(
+        contents.index, contents.item_factors, contents.neighbours, contents.popularity, blend, contents.spectrum
+    )
 
 
 def _example(contents: Contents, scorer: BlendScorer | None, user: UserRow, length: int) -> ExampleUser:

@@ -76,5 +76,6 @@ def _plain(bundle: Bundle) -> Bundle:
         gram=wide.T @ wide,
         index=build_index(items),
         neighbours=None,
+        spectrum=None,
         content=None,
     )
