@@ -26,7 +26,7 @@ class Source(IntEnum):
     CONTENT = 4
     """By the model, for an item that nobody had met: its vector is made of what is known of it."""
     NEIGHBOURS = 5
-    """By a blended model, for the items that the user met: others met them and this one; by neighbours or by spectrum."""
+    """By a blended model, for the items that the user met: others met them and this one (neighbours, spectrum)."""
 
     @property
     def label(self) -> str:
