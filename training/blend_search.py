@@ -61,9 +61,9 @@ class Offers:
         k = int(metric.partition("@")[2])
         by_user = np.broadcast_to(weights.astype(np.float32), (len(self), len(COMPONENTS)))
         blended = np.einsum("uc,cui->ui", by_user, self.scores)
-        # Neighbours alone offer only what they speak for, in serving too.
-        others = (by_user[:, FACTORS] + by_user[:, POPULARITY] > 0)[:, None]
-        there = (self.items >= 0) & (others | (blended > 0))
+        # Without factors and popularity neighbours offer only what they speak for, in serving too.
+        others = (by_user[:, FACTORS] + by_user[:, POPULARITY] > 0) | (by_user[:, NEIGHBOURS] == 0)
+        there = (self.items >= 0) & (others[:, None] | (self.scores[NEIGHBOURS] > 0))
         places = best(np.where(there, blended, -np.inf).astype(np.float32), k)
         ranked = np.where(places >= 0, np.take_along_axis(self.items, np.maximum(places, 0), axis=1), -1)
         return metrics.accuracy(ranked.astype(np.int32), self.test, (k,))[metric]

@@ -46,7 +46,9 @@ def offered(components: tuple[Component, ...] = COMPONENTS) -> Offers:
     )
 
 
-@pytest.mark.parametrize("weights", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0.3, 2.0, 5.0, 0), (1, 2, 0, 3)])
+@pytest.mark.parametrize(
+    "weights", [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0.3, 2.0, 5.0, 0), (1, 2, 0, 3), (0, 2, 0, 3), (0, 0, 0, 1)]
+)
 def test_what_weights_are_worth_is_what_the_lists_of_the_service_are_worth(weights: tuple[float, ...]) -> None:
     shown = np.flatnonzero(np.diff(TEST.indptr)).astype(np.int32)
     spec = BlendSpec(bounds=[], weights={name: [w] for name, w in zip(COMPONENTS, weights, strict=True)})
