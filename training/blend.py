@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec, Component
-from recsvc.bundle.types import Float32, Float64, Int32, Spectrum
+from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64, Spectrum
 from recsvc.scoring.blend import bucket_of, popularity_scores
 from training.als import exact_users
 from training.blend_search import Offers, best_shares, joined, offers_of
@@ -25,6 +26,8 @@ from training.validation import validation_split
 
 LEAST_USERS: Final = 50
 """Validation users below which no weights are chosen by them."""
+_CUT_USERS: Final = 4000
+"""Of a validation part, whose histories are cut: anybody's can be, so more of them tell nothing that these do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,32 @@ class _Stage:
         """The users' rows of the rest, signed confidence."""
         return csr_matrix(self.split.train[self.users])
 
+    def first(self, n: int) -> _Stage:
+        """The same with the first `n` of the users."""
+        return replace(self, users=self.users[:n])
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The users of all stages, one after the other: `histories` by stage, `n_liked` int64 (m,) positive items,
+    `choosing` bool (m,) who chooses weights; the others report."""
+
+    stages: Sequence[_Stage]
+    histories: Sequence[csr_matrix]
+    n_liked: Int64
+    choosing: Bool
+
+    @classmethod
+    def of(cls, stages: Sequence[_Stage], half: Bool) -> _Shown:
+        """`half` bool (n_users,), who chooses."""
+        histories = [stage.histories() for stage in stages]
+        n_liked = np.concatenate([np.diff(positives(history).indptr) for history in histories])
+        return cls(stages, histories, n_liked, np.concatenate([half[stage.users] for stage in stages]))
+
+    def offers(self, histories: Sequence[csr_matrix], config: RunConfig) -> Offers:
+        """What is offered to the users with these histories."""
+        return joined([_offers(*pair, config) for pair in zip(self.stages, histories, strict=True)])
+
 
 def learn_blend(part: Dataset, config: RunConfig, progress: Progress, *, weigh: Weigh = fit_weights) -> Learned:
     """Chooses the weights of each bucket of history lengths.
@@ -152,24 +181,22 @@ def _users(split: Split, most: int, rng: np.random.Generator) -> Int32:
 
 def _learn(stages: list[_Stage], config: RunConfig, rng: np.random.Generator) -> Learned:
     settings, metric = config.blend, config.gate.metric
-    histories = [stage.histories() for stage in stages]
-    n_liked = np.concatenate([np.diff(positives(history).indptr) for history in histories])
-    everybody = joined([_offers(stage, history, config) for stage, history in zip(stages, histories, strict=True)])
     half = rng.permutation(stages[0].split.train.shape[0]) % 2 == 0
-    choosing = np.concatenate([half[stage.users] for stage in stages])
-    of_all = _chosen(everybody.of(np.flatnonzero(choosing)), None, config)
+    shown, few = _Shown.of(stages, half), _Shown.of([stage.first(_CUT_USERS) for stage in stages], half)
+    everybody = shown.offers(shown.histories, config)
+    of_all = _chosen(everybody.of(np.flatnonzero(shown.choosing)), None, config)
     lows = [1, *(bound + 1 for bound in settings.bounds)]
     chosen: list[Float64] = []
     groups: list[Group] = []
     for low, high in zip(lows, [*settings.bounds, None], strict=True):
-        inside = np.flatnonzero(n_liked >= low)
+        whose = shown if high is None else few
+        inside = np.flatnonzero(whose.n_liked >= low)
         if high is None:
             offers = everybody.of(inside)
         else:
-            cut = [_shortened(history, low, high, rng) for history in histories]
-            every = joined([_offers(stage, history, config) for stage, history in zip(stages, cut, strict=True)])
-            offers = every.of(inside)
-        choose, report = (np.flatnonzero(chosen_half[inside]) for chosen_half in (choosing, ~choosing))
+            cut = [_shortened(history, low, high, rng) for history in few.histories]
+            offers = few.offers(cut, config).of(inside)
+        choose, report = (np.flatnonzero(part[inside]) for part in (whose.choosing, ~whose.choosing))
         own = len(choose) >= LEAST_USERS
         chosen.append(_chosen(offers.of(choose), of_all, config) if own else of_all)
         label = f"{low} items or more" if high is None else f"{low}–{high} items"
@@ -178,10 +205,10 @@ def _learn(stages: list[_Stage], config: RunConfig, rng: np.random.Generator) ->
         bounds=list(settings.bounds),
         weights={name: [float(weights[code]) for weights in chosen] for code, name in enumerate(COMPONENTS)},
     )
-    by_user = np.array(chosen)[[bucket_of(blend, int(n)) for n in n_liked]]
-    rest = np.flatnonzero(~choosing)
+    by_user = np.array(chosen)[[bucket_of(blend, int(n)) for n in shown.n_liked]]
+    rest = np.flatnonzero(~shown.choosing)
     groups.append(_group("everybody", everybody.of(rest), by_user[rest], config, own=True))
-    return Learned(blend, metric, len(n_liked), tuple(groups))
+    return Learned(blend, metric, len(shown.n_liked), tuple(groups))
 
 
 def _chosen(offers: Offers, of_all: Float64 | None, config: RunConfig) -> Float64:

@@ -76,6 +76,17 @@ def test_each_bucket_and_everybody_are_measured_by_blend_and_components(settings
     assert "weights" in learned.lines()[1]
 
 
+def test_short_histories_are_learnt_from_some_users_and_long_ones_from_all(
+    settings: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.blend._CUT_USERS", 120)
+    learned = learn_blend(community(300), settings, QUIET)
+    numbers = [group.n_users for group in learned.groups]
+    assert numbers[2:] == [150, 150]
+    assert 40 < numbers[0] == numbers[1] < 80
+    assert learned.n_users == 300
+
+
 def test_with_times_several_validation_parts_are_learnt_from(settings: RunConfig) -> None:
     known = community(80).events
     names = zip(known.users, known.items, strict=True)
