@@ -133,7 +133,6 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        limit_concurrency=1024,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         timeout_worker_healthcheck=30,

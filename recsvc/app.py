@@ -11,6 +11,7 @@ from recsvc import __version__
 from recsvc.api import events, health, items, lists, models, recommendations, sessions, users
 from recsvc.api.auth import install_auth
 from recsvc.api.errors import install_error_handlers
+from recsvc.api.front import Front
 from recsvc.api.middleware import install_middleware
 from recsvc.api.resource_errors import install_resource_errors
 from recsvc.api.serving_errors import install_serving_errors
@@ -25,9 +26,15 @@ error; what goes wrong is a problem document (RFC 9457), with JSON pointers to i
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service as an ASGI app. Nothing is opened before its lifespan begins."""
+def create_service(settings: Settings) -> Front:
+    """The service as the server runs it. Nothing is opened before its lifespan begins."""
     telemetry = Telemetry()
+    app = create_app(settings, telemetry)
+    return Front(app, app.state, telemetry, most_requests=settings.max_requests_in_progress)
+
+
+def create_app(settings: Settings, telemetry: Telemetry) -> FastAPI:
+    """The resources, the way to each of them, and the documentation."""
     app: FastAPI = FastAPIOffline(
         title="recsvc",
         version=__version__,

@@ -22,6 +22,7 @@ from recsvc.credentials import parse_token_keys
 from recsvc.events.intake import EventIntake
 from recsvc.events.schema import EVENT_TYPES
 from recsvc.serving.cache import CandidateCache
+from recsvc.serving.kept import KeptAnswers
 from recsvc.serving.models import ModelPool
 from recsvc.serving.recommender import Recommender
 from recsvc.settings import Settings
@@ -34,6 +35,7 @@ from recsvc.store.merge_lock import MergeLock
 from recsvc.store.merging import Merging
 from recsvc.store.pipeline import ScriptPipeline
 from recsvc.store.profiles import Profiles
+from recsvc.store.sequences import Sequences
 from recsvc.store.user_state import UserState
 from recsvc.telemetry import Telemetry
 from recsvc.tokens import TokenSigner, load_or_create_key
@@ -95,7 +97,28 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     events = EventStore(writing, max_unwritten_events=settings.max_unwritten_events)
     intake = EventIntake(events, signer, telemetry)
     users = _users(settings, patient, writing, events, live, pool)
-    return Service(settings, telemetry, redis, pool, recommender, live, _catalogue(live, pool), intake, users)
+    sequences = Sequences(redis)
+    opened.push_async_callback(sequences.aclose)
+    kept = KeptAnswers(
+        cache,
+        lambda: pool.active,
+        max_bytes=settings.kept_answers_megabytes * 1_000_000,
+        life_seconds=settings.cache_ttl_seconds,
+    )
+    return Service(
+        settings=settings,
+        telemetry=telemetry,
+        redis=redis,
+        pool=pool,
+        recommender=recommender,
+        live=live,
+        catalogue=_catalogue(live, pool),
+        intake=intake,
+        users=users,
+        signer=signer,
+        sequences=sequences,
+        kept=kept,
+    )
 
 
 def _catalogue(live: LiveFeed, pool: ModelPool) -> ItemCatalogue:

@@ -125,6 +125,16 @@ class ServiceNotReady(ApiError):  # noqa: N818
         super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
 
 
+class Overloaded(ApiError):  # noqa: N818
+    """503: as many requests are being answered as `RECSVC_MAX_REQUESTS_IN_PROGRESS` says."""
+
+    status, kind, title = 503, "overloaded", "Overloaded"
+
+    def __init__(self, most_requests: int) -> None:
+        detail = f"{most_requests} requests are being answered already; send this one again after a second"
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
 def problem_response(
     scope: Scope,
     status: int,

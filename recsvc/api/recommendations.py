@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
 
-from recsvc.api import rendering
+from recsvc.api import lean, rendering
 from recsvc.api.auth import require
 from recsvc.api.dependencies import Service, service_of
 from recsvc.api.errors import problem_responses
@@ -33,7 +33,7 @@ router = APIRouter(tags=["recommendations"], route_class=StrictJSONRoute)
 
 
 @router.get(
-    "/v1/users/{user_id:path}/recommendations",
+    lean.ROUTE,
     response_model=Recommendations,
     response_model_exclude_unset=True,
     responses=problem_responses(401, 403, 409, 422, 503),
@@ -52,8 +52,9 @@ async def recommend(
 ) -> Response:
     """Items the user has not consumed, best first. An unknown user gets trending and popular items by category."""
     filters = Filters(limit, tuple(category), tuple(exclude), cursor, model)
-    answer = await service_of(request).recommender.recommend(user_id, filters)
-    return rendering.json_response(rendering.recommendations(answer, fields))
+    service = service_of(request)
+    answer = await service.recommender.recommend(user_id, filters)
+    return Response(lean.answer_and_keep(request.scope, service, answer, fields), media_type="application/json")
 
 
 @router.post(

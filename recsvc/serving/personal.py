@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from recsvc.serving import sources
-from recsvc.serving.cache import CandidateCache, Found, ListKey
+from recsvc.serving.cache import CandidateCache, Found, ListKey, own_sequence
 from recsvc.serving.candidates import CandidateList
 from recsvc.serving.knowledge import Knowledge, is_empty, of_history, of_user
 from recsvc.serving.paging import DEPTHS
@@ -60,14 +60,14 @@ class PersonalLists:
         except StoreUnavailable:
             if stored.has_positive:
                 return await self._cache.compute_alone(key, compute)
-            return await self._shared(model, key, stored, reachable=False)
+            return await self._shared(model, key, stored, None)
         if look.found is not None:
             return look.found
         if look.read.user_id != user_id:
             stored = of_history(model.history(look.read.user_id))
         if not stored.has_positive and is_empty(look.read.news):
             self._cache.let_go(key, look.read)
-            return await self._shared(model, key, stored, reachable=True)
+            return await self._shared(model, key, stored, look.read)
         return await self._cache.compute(key, model, look, compute)
 
     async def close(self) -> None:
@@ -88,12 +88,22 @@ class PersonalLists:
         candidates = await self._computing.list_of(work)
         return candidates if read is None else replace(candidates, computed_at=read.read_at_ms / 1000)
 
-    async def _shared(self, model: ServedModel, key: ListKey, stored: Knowledge, *, reachable: bool) -> Found:
+    async def _shared(self, model: ServedModel, key: ListKey, stored: Knowledge, read: UserRead | None) -> Found:
         # The list is everybody's, so what this user disliked is left out of the page instead.
-        candidates = await self._newcomer(model, key.categories, key.depth)
-        return Found(candidates, cached=reachable, hidden=frozenset(stored.consumed.tolist()))
+        until, candidates = await self._newcomer(model, key.categories, key.depth)
+        return Found(
+            candidates,
+            cached=read is not None,
+            hidden=frozenset(stored.consumed.tolist()),
+            sequence=None if read is None else own_sequence(key.user_id, read),
+            shared=True,
+            until=until,
+        )
 
-    async def _newcomer(self, model: ServedModel, categories: tuple[str, ...], depth: int) -> CandidateList:
+    async def _newcomer(
+        self, model: ServedModel, categories: tuple[str, ...], depth: int
+    ) -> tuple[float, CandidateList]:
+        """The list, and until when it is good (Unix seconds) if the catalogue does not change."""
         now = self._clock()
         known = model.newcomers(categories, depth, now)
         if known is not None:
@@ -103,4 +113,4 @@ class PersonalLists:
         flight = (model.version, version, until, categories, depth)
         candidates = await self._newcomers.run(flight, partial(self._computing.list_of, work))
         model.keep_newcomers(categories, depth, candidates, version=version, until=until)
-        return candidates
+        return until, candidates

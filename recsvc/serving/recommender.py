@@ -58,6 +58,15 @@ class Answer:
     unknown_items: list[str] = field(default_factory=list)
     unnamed: Set[int] = frozenset()
     """Rows that reasons name and the answer must not: items that may not be shown."""
+    placement: str = "home"
+    found: Found | None = None
+    """The list that the page was cut from, where it is a user's."""
+
+    @property
+    def named_rows(self) -> tuple[int, ...]:
+        """The rows of the items that the answer names, in its reasons too."""
+        shown = self.page.candidates.rows[self.page.positions].tolist()
+        return (*shown, *(row for row in _named(self.page) if row >= 0 and row not in self.unnamed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +192,8 @@ class Recommender:
         user_id: str | None,
     ) -> Answer:
         cursor = cursors.decode(filters.cursor, filters.categories)
-        page, cached = await self._page(model, filters.limit, candidates, hidden, cursor)
-        degraded = _degraded(page, cached=cached)
+        page, found = await self._page(model, filters.limit, candidates, hidden, cursor)
+        degraded = _degraded(page, cached=found.cached)
         if len(page.positions) < filters.limit:
             degraded.append(Degraded.FILTERS if filtered and not cursor.shown else Degraded.END_OF_LIST)
         self._count(degraded)
@@ -201,6 +210,8 @@ class Recommender:
             degraded=degraded,
             user_id=user_id,
             unnamed=model.view.not_shown(_named(page), self._clock()),
+            placement=filters.placement,
+            found=found,
         )
 
     async def _page(
@@ -210,8 +221,8 @@ class Recommender:
         candidates: Callable[[int], Awaitable[Found]],
         hidden: Set[int],
         cursor: Cursor,
-    ) -> tuple[Page, bool]:
-        """The page, and whether Redis took part in every list it took."""
+    ) -> tuple[Page, Found]:
+        """The page, and the list it was cut from; Redis took part in that only where it did in every list before."""
         page: Page | None = None
         cached = True
         for depth in depths(len(cursor.shown) + limit):
@@ -230,7 +241,7 @@ class Recommender:
             if len(page.positions) == limit or not page.more:
                 break
         assert page is not None  # noqa: S101 - `depths` gives at least one
-        return page, cached
+        return page, found if found.cached == cached else replace(found, cached=cached)
 
     def _count(self, degraded: Sequence[Degraded]) -> None:
         for part in degraded:

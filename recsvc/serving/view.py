@@ -122,6 +122,12 @@ class LiveView:
         live = self._live
         return {row for row in rows if row in live and not live[row].shown_at(now)} if live else set()
 
+    def shown_until(self, rows: Iterable[int]) -> float:
+        """When the first of the rows, all shown now, expires (Unix seconds); infinity when none does."""
+        live = self._live
+        ends = [end for row in rows if row in live and (end := live[row].expires_at) is not None] if live else []
+        return min(ends, default=_EVER)
+
     def changed_after(self, rows: Iterable[int], moment: float) -> bool:
         """Whether anything changed after a moment (Unix seconds) of those items that are not hidden."""
         changed = [item for row in rows if (item := self._live.get(row))] if self._live else []

@@ -28,6 +28,7 @@ _PARTS: Final = {
     "search": "searching",
     "blend": "blending",
     "http": "answering",
+    "cached": "cached",
     "events": "events",
     "worker": "writing",
     "reaction": "reaction_latency",
