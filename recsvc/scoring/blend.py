@@ -140,12 +140,12 @@ class Blended:
         found *= self.weights[:, None]
         return found
 
-    def explain(self, rows: Int32, vectors: Float32, folded: Folded | None, per_item: int) -> list[list[int]]:
-        """For each of the rows int32 (m,), distinct, the items of the history that raised its score most.
+    def explain(self, rows: Int32, vectors: Float32, folded: Folded | None, per_item: int) -> Int32:
+        """For each of the rows int32 (m,), distinct, the items of the history that raised its score most; int32
+        (m, per_item), as `strongest` gives them.
 
         What an item of the history adds is the weighted sum of its term in the fold-in (`Folded.terms`, which takes
-        `vectors` float32 (m, n_factors); without a fold-in, nothing) and of what it says as a neighbour. At most
-        `per_item` each, best first, only those that raised it.
+        `vectors` float32 (m, n_factors); without a fold-in, nothing) and of what it says as a neighbour.
         """
         terms = self.neighbour_terms(rows).astype(np.float64)
         if folded is not None and self.weights[FACTORS] > 0:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import faiss
 import numpy as np
 
 from recsvc.bundle.types import Bool, Float32, Int32
+
+_FEW: Final = 300
+"""Items that may not come, so many at most, are searched along with the others and dropped."""
 
 
 def top_items(index: Any, vector: Float32, k: int, allowed: Bool | None = None) -> tuple[Int32, Float32]:
@@ -16,12 +19,17 @@ def top_items(index: Any, vector: Float32, k: int, allowed: Bool | None = None) 
     `vector` float32 (n_factors,); `allowed` bool (n_items,) or None for all. Fewer than `k` come back only when
     fewer are allowed (with an exact index).
     """
-    wanted = min(k, index.ntotal if allowed is None else int(np.count_nonzero(allowed)))
+    left_out = 0 if allowed is None else index.ntotal - int(np.count_nonzero(allowed))
+    wanted = min(k, index.ntotal - left_out)
     if wanted == 0:
         return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
     query = np.ascontiguousarray(vector, dtype=np.float32)[None, :]
-    if allowed is None:
-        scores, rows = index.search(query, wanted)
+    if allowed is None or left_out <= _FEW:
+        # To look at a few more takes less than to ask of each item whether it may come.
+        scores, rows = index.search(query, wanted + left_out)
+        if allowed is not None:
+            may_come = allowed[rows[0]] & (rows[0] >= 0)
+            scores, rows = scores[:, may_come][:, :wanted], rows[:, may_come][:, :wanted]
     else:
         # The selector only points at the bitmap: both names must live until the search is over.
         bitmap = np.packbits(allowed, bitorder="little")

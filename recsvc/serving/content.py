@@ -34,6 +34,9 @@ class ContentRows:
             for row, vector in zip(without.tolist(), _vectors_of(bundle, bundle.content, without), strict=True):
                 self._append(row, vector)
 
+    def __len__(self) -> int:
+        return len(self._places)
+
     @property
     def current(self) -> ContentVectors:
         """What there is now."""

@@ -213,15 +213,18 @@ class LiveView:
         trained = rows < len(self._bundle.items)
         found[trained] = self._bundle.item_factors[rows[trained]]
         content = self._content.current
-        for place, row in enumerate(rows.tolist()):
-            at = self._content.place_of(row)
+        for place in np.flatnonzero(self.by_content(rows)).tolist():
+            at = self._content.place_of(int(rows[place]))
             if at is not None and at < len(content.rows):
                 found[place] = content.vectors[at]
         return found
 
-    def by_content(self, row: int) -> bool:
-        """Whether the row's vector is made of what is known of the item, for want of factors."""
-        return self._content.place_of(row) is not None
+    def by_content(self, rows: Int32) -> Bool:
+        """Which of the rows have a vector made of what is known of the item, for want of factors; bool (len(rows),)."""
+        place_of = self._content.place_of
+        if not len(self._content):
+            return np.zeros(len(rows), dtype=np.bool_)
+        return np.fromiter((place_of(row) is not None for row in rows.tolist()), dtype=np.bool_, count=len(rows))
 
     def _take(self, item: LiveItem) -> None:
         row = self.row_of(item.item_id)

@@ -1,4 +1,4 @@
-"""Answers that are kept and sent again: the same as the route's, and gone as soon as anything they depend on changed."""
+"""Answers kept and sent again: the same as the route's, and gone as soon as anything they depend on changed."""
 
 from __future__ import annotations
 
