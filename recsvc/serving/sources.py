@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -190,9 +191,9 @@ def _filled(
     depth: int,
     degraded: tuple[Degraded, ...],
 ) -> CandidateList:
-    parts = [] if own is None else [own]
-    if own is None or len(own) < min(depth, among.count):
-        fill = model.orderings.mixed(among, depth, categories)
-        parts.append(fill)
-        degraded += fill.degraded
-    return joined(parts, depth=depth, complete=among.count <= depth, degraded=degraded)
+    count = among.count
+    if own is not None and len(own) >= min(depth, count):
+        return replace(own, complete=count <= depth, degraded=degraded)
+    fill = model.orderings.mixed(among, depth, categories)
+    parts = [fill] if own is None else [own, fill]
+    return joined(parts, depth=depth, complete=count <= depth, degraded=degraded + fill.degraded)

@@ -209,9 +209,13 @@ class LiveView:
 
     def vectors(self, rows: Int32) -> Float32:
         """The factors of each row, or its vector by content, or zeros; float32 (len(rows), n_factors)."""
-        found = np.zeros((len(rows), self._bundle.item_factors.shape[1]), dtype=np.float32)
-        trained = rows < len(self._bundle.items)
-        found[trained] = self._bundle.item_factors[rows[trained]]
+        factors = self._bundle.item_factors
+        trained = rows < len(factors)
+        if trained.all():
+            found = factors[rows]
+        else:
+            found = np.zeros((len(rows), factors.shape[1]), dtype=np.float32)
+            found[trained] = factors[rows[trained]]
         content = self._content.current
         for place in np.flatnonzero(self.by_content(rows)).tolist():
             at = self._content.place_of(int(rows[place]))

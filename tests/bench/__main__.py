@@ -29,6 +29,8 @@ _PARTS: Final = {
     "blend": "blending",
     "http": "answering",
     "cached": "cached",
+    "computed": "computed",
+    "mixed": "mixed",
     "events": "events",
     "worker": "writing",
     "reaction": "reaction_latency",

@@ -61,7 +61,7 @@ def baseline(name: str, port: int, **environ: str) -> Iterator[psutil.Process]:
             sys.executable, "-m", "uvicorn", f"tests.bench.load.baselines:{name}", *factory,
             "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log",
         ],
-        env={**os.environ, **environ},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environ},  # as implicit advises
     )  # fmt: skip
     try:
         _wait_for(port, process)
