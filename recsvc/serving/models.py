@@ -6,6 +6,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,6 +66,10 @@ class ModelPool:
         self._problem: ModelProblem | None = None
         self._retry_at = 0.0
         self._others: OrderedDict[str, ServedModel] = OrderedDict()
+        self._wanted: Set[str] = frozenset()
+        self._kept: dict[str, ServedModel] = {}
+        self._kept_retry_at: dict[str, float] = {}
+        self._wake = asyncio.Event()
         self._openings: SingleFlight[ServedModel] = SingleFlight()
         self._changing = asyncio.Lock()
         self._poller: asyncio.Task[None] | None = None
@@ -79,8 +85,9 @@ class ModelPool:
         return self._problem
 
     async def start(self) -> None:
-        """Opens the champion if there is one, and begins to follow the registry."""
+        """Opens the champion if there is one, and what is wanted, and begins to follow the registry."""
         await self.follow()
+        await self._open_wanted()
         self._poller = asyncio.create_task(self._poll(), name="champion poll")
 
     async def close(self) -> None:
@@ -102,13 +109,29 @@ class ModelPool:
             return active
         if active is not None and version == active.version:
             return active
-        known = self._others.get(version)
+        known = self._kept.get(version) or self._others.get(version)
         if known is not None:
-            self._others.move_to_end(version)
+            if version in self._others:
+                self._others.move_to_end(version)
             return known
         opened = await self._openings.run(version, lambda: self._open(version, full=False))
         self._keep(opened)
         return opened
+
+    def want(self, versions: Set[str]) -> None:
+        """Keeps these versions open from now on, and only these beside the others; they are opened in the background.
+
+        One that cannot be opened is logged, and tried again every now and then.
+        """
+        self._wanted = versions
+        self._kept = {version: model for version, model in self._kept.items() if version in versions}
+        self._kept_retry_at = {}
+        self._wake.set()
+
+    def opened(self, version: str) -> ServedModel | None:
+        """The version if it is the active one or a wanted one that is open by now; nothing is opened for it."""
+        active = self._active
+        return active if active is not None and version == active.version else self._kept.get(version)
 
     async def activate(self, version: str, *, force: bool = False) -> ServedModel:
         """Verifies and opens a version in full, promotes it in the registry, and answers from it at once.
@@ -151,7 +174,8 @@ class ModelPool:
                 if version is None or (self._active is not None and version == self._active.version):
                     self._problem = None
                 elif not self._waits(version):
-                    self._swap(self._others.get(version) or await self._open(version, full=False))
+                    known = self._kept.get(version) or self._others.get(version)
+                    self._swap(known or await self._open(version, full=False))
             except (BundleError, OSError) as exc:
                 self._refuse(version, exc)
 
@@ -178,7 +202,20 @@ class ModelPool:
             self._telemetry.activations.labels("done").inc()
             logger.info("model %s is in use", model.version)
 
+    async def _open_wanted(self) -> None:
+        for version in sorted(self._wanted - self._kept.keys()):
+            if self.opened(version) is not None or time.monotonic() < self._kept_retry_at.get(version, 0.0):
+                continue
+            try:
+                self._keep(await self.get(version))
+            except (BundleError, OSError) as exc:
+                logger.error("model %s of an experiment cannot be used: %s", version, exc)  # noqa: TRY400
+                self._kept_retry_at[version] = time.monotonic() + _RETRY_SECONDS
+
     def _keep(self, model: ServedModel) -> None:
+        if model.version in self._wanted:
+            self._kept[model.version] = model
+            return
         self._others[model.version] = model
         self._others.move_to_end(model.version)
         while len(self._others) > _OTHERS:
@@ -193,9 +230,12 @@ class ModelPool:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(self._poll_seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
+            self._wake.clear()
             try:
                 await self.follow()
+                await self._open_wanted()
             except Exception:
                 # Nobody awaits this task: an unforeseen error must not silently end the following.
                 logger.exception("looking for a new champion failed; trying again")
