@@ -91,9 +91,7 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     )
     opened.push_async_callback(pool.close)
     store = ExperimentStore(patient)
-    running = LiveExperiments(
-        store, await _fixed_experiments(settings), settings.live_poll_seconds, lambda known: pool.want(known.models)
-    )
+    running = LiveExperiments(store, await _fixed_experiments(settings), settings.live_poll_seconds, pool)
     opened.push_async_callback(running.close)
     await running.start()
     await pool.start()

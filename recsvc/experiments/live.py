@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Collection, Sequence, Set
+from typing import Final, Protocol
 
 from pydantic import ValidationError
 
@@ -20,6 +20,20 @@ MAX_RUNNING: Final = 20
 """Experiments at a time: a token carries all that a user is in, and every one costs each request a few microseconds."""
 
 
+_PATIENCE_SECONDS: Final = 0.5
+"""A model that takes longer to be opened does not hold up the experiments."""
+
+
+class Models(Protocol):
+    """Where the models of running experiments are kept open."""
+
+    async def hold(self, versions: Set[str], patience_seconds: float) -> None:
+        """Opens these and keeps them beside the others; waits so long at most."""
+
+    def let_go(self, versions: Set[str]) -> None:
+        """Keeps none but these any more."""
+
+
 class LiveExperiments:
     """Holds one `Assigner`, replaced as a whole when anything changes. For use from one event loop.
 
@@ -31,23 +45,22 @@ class LiveExperiments:
         store: ExperimentStore,
         fixed: Sequence[Experiment],
         poll_seconds: float,
-        changed: Callable[[Assigner], None],
+        models: Models,
     ) -> None:
-        """`fixed` are those of the file, which stand before stored ones of the same key; `changed` is told of each new
-        assigner."""
+        """`fixed` are those of the file, which stand before stored ones of the same key."""
         self.fixed = {experiment.key: experiment for experiment in fixed}
         self._store = store
         self._poll_seconds = poll_seconds
-        self._changed = changed
+        self._models = models
         self._version: bytes | None = None
         self._one_look = asyncio.Lock()
         self._complaint = ""
         self._poller: asyncio.Task[None] | None = None
-        self.assigner = Assigner(self.fixed.values())
+        self.assigner = Assigner()
 
     async def start(self) -> None:
         """Loads what Redis has, and begins to follow the changes."""
-        self._changed(self.assigner)
+        await self._use(self.fixed.values())
         await self._look()
         self._poller = asyncio.create_task(self._poll(), name="experiments")
 
@@ -63,10 +76,10 @@ class LiveExperiments:
             if await self._store.version() == self._version:
                 return
             version, found = await self._store.everything()
-            self._take(found)
+            await self._use(self._read(found))
             self._version = version
 
-    def _take(self, found: dict[str, bytes]) -> None:
+    def _read(self, found: dict[str, bytes]) -> Collection[Experiment]:
         experiments = dict(self.fixed)
         for key, value in found.items():
             if key in self.fixed:
@@ -77,8 +90,14 @@ class LiveExperiments:
             except ValidationError as exc:
                 # Of a later release, say. The others are not to suffer.
                 logger.error("experiment %s is not understood and left out: %s", key, exc)  # noqa: TRY400
-        self.assigner = Assigner(experiments.values())
-        self._changed(self.assigner)
+        return experiments.values()
+
+    async def _use(self, experiments: Collection[Experiment]) -> None:
+        assigner = Assigner(experiments)
+        # Before anybody is assigned: who came while a model is being opened would be answered by the champion.
+        await self._models.hold(assigner.models, _PATIENCE_SECONDS)
+        self.assigner = assigner
+        self._models.let_go(assigner.models)
 
     async def _poll(self) -> None:
         while True:

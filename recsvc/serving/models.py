@@ -7,7 +7,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Set
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,10 +65,10 @@ class ModelPool:
         self._problem: ModelProblem | None = None
         self._retry_at = 0.0
         self._others: OrderedDict[str, ServedModel] = OrderedDict()
-        self._wanted: Set[str] = frozenset()
+        self._wanted: frozenset[str] = frozenset()
         self._kept: dict[str, ServedModel] = {}
         self._kept_retry_at: dict[str, float] = {}
-        self._wake = asyncio.Event()
+        self._opening: set[asyncio.Task[None]] = set()
         self._openings: SingleFlight[ServedModel] = SingleFlight()
         self._changing = asyncio.Lock()
         self._poller: asyncio.Task[None] | None = None
@@ -85,9 +84,8 @@ class ModelPool:
         return self._problem
 
     async def start(self) -> None:
-        """Opens the champion if there is one, and what is wanted, and begins to follow the registry."""
+        """Opens the champion if there is one, and begins to follow the registry."""
         await self.follow()
-        await self._open_wanted()
         self._poller = asyncio.create_task(self._poll(), name="champion poll")
 
     async def close(self) -> None:
@@ -95,6 +93,9 @@ class ModelPool:
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
+        for opening in self._opening:
+            opening.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
         await self._openings.close()
 
     async def get(self, version: str | None = None) -> ServedModel:
@@ -118,15 +119,23 @@ class ModelPool:
         self._keep(opened)
         return opened
 
-    def want(self, versions: Set[str]) -> None:
-        """Keeps these versions open from now on, and only these beside the others; they are opened in the background.
+    async def hold(self, versions: Set[str], patience_seconds: float) -> None:
+        """Keeps these versions open from now on, beside what is kept. Returns once each is open or cannot be, or when
+        the patience ends; then the opening goes on in the background.
 
         One that cannot be opened is logged, and tried again every now and then.
         """
-        self._wanted = versions
+        self._wanted |= versions
+        opening = asyncio.create_task(self._open_wanted(), name="models of experiments")
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        await asyncio.wait({opening}, timeout=patience_seconds)
+
+    def let_go(self, versions: Set[str]) -> None:
+        """Keeps none of the held versions any more but these."""
+        self._wanted = frozenset(versions)
         self._kept = {version: model for version, model in self._kept.items() if version in versions}
         self._kept_retry_at = {}
-        self._wake.set()
 
     def opened(self, version: str) -> ServedModel | None:
         """The version if it is the active one or a wanted one that is open by now; nothing is opened for it."""
@@ -230,9 +239,7 @@ class ModelPool:
 
     async def _poll(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
-            self._wake.clear()
+            await asyncio.sleep(self._poll_seconds)
             try:
                 await self.follow()
                 await self._open_wanted()
