@@ -34,9 +34,9 @@ def item_list(answer: Answer, fields: Sequence[str]) -> dict[str, Any]:
 def recommendations(answer: Answer, fields: Sequence[str]) -> dict[str, Any]:
     """A page of a user (`schemas.Recommendations`)."""
     shown = {"user_id": answer.user_id, **item_list(answer, fields), "next_cursor": answer.next_cursor}
-    if answer.experiments:
+    if answer.part.arms:
         shown["experiments"] = [
-            {"experiment": arm.experiment, "variant": arm.variant, "forced": arm.forced} for arm in answer.experiments
+            {"experiment": arm.experiment, "variant": arm.variant, "forced": arm.forced} for arm in answer.part.arms
         ]
     return shown
 

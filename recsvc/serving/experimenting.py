@@ -32,11 +32,13 @@ class Chosen:
 @dataclass(frozen=True, slots=True)
 class Part:
     """What a request has to do with experiments. `model` of the variant, None for the model in use; `fell_back` where
-    the variant's could not be had; `arms` as the token and the answer say it."""
+    the variant's could not be had; `arms` as the token and the answer say it. `lasting`: the same request has the same
+    part until the experiments or the user change; one with a variant that the caller chose needs a key each time."""
 
     model: ServedModel | None = None
     fell_back: bool = False
     arms: tuple[Arm, ...] = ()
+    lasting: bool = True
 
 
 NO_PART = Part()
@@ -84,19 +86,23 @@ class Experimenting:
         traits = await self._traits_of(user_id) if assigner.targets or experiment.targeting else NO_TRAITS
         return assigner.outcome(experiment, user_id, unit_id, traits, self._clock())
 
-    def part(self, assigned: Assigned) -> Part:
-        """The part of a request with these assignments. Counts them."""
+    def part(self, assigned: Assigned, *, chosen: bool = False) -> Part:
+        """The part of a request with these assignments, one of them `chosen` by the caller. Counts them."""
         if not assigned.assignments:
             return NO_PART
         version = None if assigned.decisive is None else assigned.decisive.variant.model
         model = None if version is None else self._pool.opened(version)
         fell_back = version is not None and model is None
-        for assignment in assigned.assignments:
-            labels = (assignment.experiment, assignment.variant.key)
-            self._telemetry.assignments.labels(*labels).inc()
-            if fell_back and assignment is assigned.decisive:
-                self._telemetry.experiment_fallbacks.labels(*labels).inc()
-        return Part(model, fell_back, assigned.fallen_back if fell_back else assigned.arms)
+        arms = assigned.fallen_back if fell_back else assigned.arms
+        self.count(arms)
+        return Part(model, fell_back, arms, lasting=not (fell_back or chosen))
+
+    def count(self, arms: tuple[Arm, ...]) -> None:
+        """Counts an answer in these experiments."""
+        for arm in arms:
+            self._telemetry.assignments.labels(arm.experiment, arm.variant).inc()
+            if arm.fallback:
+                self._telemetry.experiment_fallbacks.labels(arm.experiment, arm.variant).inc()
 
 
 def _picked(assigner: Assigner, chosen: Chosen) -> Assignment:

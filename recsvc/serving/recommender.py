@@ -185,7 +185,8 @@ class Recommender:
     async def _part(self, user_id: str, filters: Filters) -> Part:
         if filters.model is None:
             experimenting = self._experimenting
-            return experimenting.part(await experimenting.of_request(user_id, filters.unit_id, filters.chosen))
+            assigned = await experimenting.of_request(user_id, filters.unit_id, filters.chosen)
+            return experimenting.part(assigned, chosen=filters.chosen is not None)
         if filters.chosen is not None:
             raise ParameterInvalid("model", "cannot be chosen together with a variant, which has a model; send one")
         return NO_PART

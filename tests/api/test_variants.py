@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import redis
@@ -198,3 +199,42 @@ class TestAttribution:
         (logged,) = stored(client, user)
         assert (logged.attribution, logged.experiments) == ("invalid", ())
         assert service.metric('recsvc_attribution_total{outcome="invalid"}') == 1
+
+
+class TestKept:
+    """The short way past the framework, for answers that are kept."""
+
+    def test_an_answer_that_was_kept_is_in_the_experiment_as_well(
+        self, service: RunningService, user: str, client: redis.Redis
+    ) -> None:
+        start(service, "x")
+        first, again = service.recommend(user), service.recommend(user)
+        assert again["experiments"] == first["experiments"]
+        send(service, event(user, recommendation_id=again["recommendation_id"]))
+        (logged,) = stored(client, user)
+        assert logged.experiments == (Arm("x", 1, first["experiments"][0]["variant"]),)
+        variant = first["experiments"][0]["variant"]
+        assert service.metric(f'recsvc_assignments_total{{experiment="x",variant="{variant}"}}') == 2
+
+    def test_is_gone_when_an_experiment_starts_and_when_it_stops(self, service: RunningService) -> None:
+        for _ in range(2):
+            assert "experiments" not in service.recommend("u001")
+        start(service, "x")
+        for _ in range(2):
+            assert "experiments" in service.recommend("u001")
+        service.post("/v1/experiments/x:stop")
+        assert "experiments" not in service.recommend("u001")
+
+    def test_an_answer_with_a_chosen_variant_is_not_given_to_who_may_not_choose(
+        self, tmp_path: Path, redis_url: str
+    ) -> None:
+        reader, experimenter = "reader-0123456789", "experimenter-0123"
+        service = RunningService(tmp_path, redis_url, api_keys=f"{reader}:read {experimenter}:experiments,read")
+        service.publish()
+        with service:
+            as_reader, as_experimenter = ({"Authorization": f"Bearer {key}"} for key in (reader, experimenter))
+            assert put(service, "x", headers=as_experimenter).status_code == 201
+            path = "/v1/users/u001/recommendations?variant=x:control"
+            for _ in range(2):
+                assert service.client.get(path, headers=as_experimenter).status_code == 200
+            assert service.client.get(path, headers=as_reader).status_code == 403
