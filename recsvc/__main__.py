@@ -20,6 +20,8 @@ from recsvc.bundle.errors import BundleError
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.registry import Registry
 from recsvc.catalog.snapshot import read_erasures
+from recsvc.experiments.errors import FileInvalid
+from recsvc.experiments.file import read_experiments
 from recsvc.listener import BACKLOG, ListenRefused, address_of, listen
 from recsvc.settings import Settings, SettingsInvalid, load_settings
 from recsvc.store.directory_lock import DirectoryLock
@@ -79,6 +81,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     version = _champion(settings)
+    _check_experiments(settings)
     with ExitStack() as opened:
         listener = opened.enter_context(listen(settings.host, settings.port))
         _own_state_directory(settings, opened)
@@ -110,6 +113,15 @@ def _champion(settings: Settings) -> str:
             "(or set RECSVC_MODELS_DIR to where the models are)"
         )
     return version
+
+
+def _check_experiments(settings: Settings) -> None:
+    """Each worker reads the file for itself; a mistake in it is to be told once, before any of them."""
+    if settings.experiments_file is not None:
+        try:
+            read_experiments(settings.experiments_file)
+        except FileInvalid as exc:
+            raise StartRefused(str(exc)) from exc
 
 
 def _own_state_directory(settings: Settings, opened: ExitStack) -> None:

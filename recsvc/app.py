@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from recsvc import __version__
-from recsvc.api import events, health, items, lists, models, recommendations, sessions, users
+from recsvc.api import events, experiments, health, items, lists, models, recommendations, sessions, users
 from recsvc.api.auth import install_auth
 from recsvc.api.errors import install_error_handlers
+from recsvc.api.experiment_errors import install_experiment_errors
 from recsvc.api.front import Front
 from recsvc.api.middleware import install_middleware
 from recsvc.api.resource_errors import install_resource_errors
@@ -45,8 +46,9 @@ def create_app(settings: Settings, telemetry: Telemetry) -> FastAPI:
     install_error_handlers(app)
     install_serving_errors(app)
     install_resource_errors(app)
+    install_experiment_errors(app)
     install_middleware(app, settings, telemetry)
     # Addresses are compared in this order: those that most requests are for stand first.
-    for resource in (recommendations, events, sessions, items, users, lists, models, health, pages):
+    for resource in (recommendations, events, sessions, items, users, lists, models, experiments, health, pages):
         app.include_router(resource.router)
     return app

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     models_dir: Path = Path("models")
     """The registry: the directory of bundles."""
 
+    experiments_file: Path | None = None
+    """TOML file of experiments; they cannot be changed over HTTP."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe messages that are logged."""
 

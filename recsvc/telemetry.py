@@ -88,6 +88,18 @@ class Telemetry:
             ["outcome"],
             registry=self.registry,
         )
+        self.assignments = Counter(
+            "recsvc_assignments",
+            "Answers to users in an experiment, by their variant.",
+            ["experiment", "variant"],
+            registry=self.registry,
+        )
+        self.experiment_fallbacks = Counter(
+            "recsvc_experiment_fallbacks",
+            "Those among them that the champion answered, because the variant's model cannot be had.",
+            ["experiment", "variant"],
+            registry=self.registry,
+        )
         self.activations = Counter(
             "recsvc_model_activations",
             "Changes of the served bundle, by outcome: done, refused.",

@@ -1,8 +1,12 @@
 """`recommendation_id`: a signed token that says which answer an event belongs to, without stored state.
 
-"r1." payload "." mac, both base64url. Payload, little-endian: issued u32 (Unix seconds), user digest 8 bytes, nonce
-8 bytes, then placement and model version, each a length byte and UTF-8. The mac is HMAC-SHA256 over "r1." and the
-payload, cut to 16 bytes (128 bits; RFC 2104, section 5, asks for at least half of the digest).
+"r1." or "r2.", payload "." mac, both base64url. Payload, little-endian: issued u32 (Unix seconds), user digest 8 bytes,
+nonce 8 bytes, then placement and model version, each a length byte and UTF-8. In "r2." follow the experiments: how many
+u8, and for each the experiment, the variant (as above), the phase u16 and flags u8 (1 forced, 2 fallback). An answer
+outside of experiments has an "r1." token. The mac is HMAC-SHA256 over the prefix and the payload, cut to 16 bytes
+(128 bits; RFC 2104, section 5, asks for at least half of the digest).
+
+What follows the nonce is the same for everybody with the same assignment, and is kept ready.
 """
 
 from __future__ import annotations
@@ -17,16 +21,24 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-_PREFIX: Final = "r1."
+from recsvc.eventlog.event import Arm
+
+_PLAIN: Final = "r1."
+_WITH_EXPERIMENTS: Final = "r2."
 _HEAD: Final = struct.Struct("<I8s8s")
+_ARM: Final = struct.Struct("<HB")
+_FORCED, _FALLBACK = 1, 2
 _MAC_BYTES: Final = 16
 _DIGEST_BYTES: Final = 8
 _KEY_BYTES: Final = 32
 _MIN_KEY_BYTES: Final = 16
-_MAX_CHARACTERS: Final = 1_024
+MAX_CHARACTERS: Final = 4_096
+"""Of a token: what `experiments.live.MAX_RUNNING` experiments with the longest names leave room for."""
+_TAILS_KEPT: Final = 4_096
 
 
 class _Entropy:
@@ -60,6 +72,7 @@ class Token:
     model_version: str
     user_digest: bytes
     nonce: bytes
+    experiments: tuple[Arm, ...] = ()
 
 
 class TokenSigner:
@@ -70,19 +83,22 @@ class TokenSigner:
             raise ValueError("a signer needs at least one key")
         self._keys = tuple(keys)
 
-    def issue(self, *, issued: int, placement: str, model_version: str, user_id: str) -> str:
+    def issue(
+        self, *, issued: int, placement: str, model_version: str, user_id: str, experiments: tuple[Arm, ...] = ()
+    ) -> str:
         """A fresh token; `issued` Unix seconds, names at most 255 bytes, an empty `user_id` for nobody."""
         key = self._keys[0]
+        prefix = _WITH_EXPERIMENTS if experiments else _PLAIN
         head = _HEAD.pack(issued, _user_digest(key, user_id), random_bytes(_DIGEST_BYTES))
-        payload = head + _short(placement) + _short(model_version)
-        return f"{_PREFIX}{_b64(payload)}.{_b64(_mac(key, payload))}"
+        payload = head + _tail(placement, model_version, experiments)
+        return f"{prefix}{_b64(payload)}.{_b64(_mac(key, prefix, payload))}"
 
     def verify(self, text: str, *, now: float, max_age_seconds: float) -> Token:
         """What the token says. Raises TokenInvalid when it is malformed, forged, expired or from the future."""
-        payload, mac = _split(text)
-        if not any(hmac.compare_digest(_mac(key, payload), mac) for key in self._keys):
+        prefix, payload, mac = _split(text)
+        if not any(hmac.compare_digest(_mac(key, prefix, payload), mac) for key in self._keys):
             raise TokenInvalid("recommendation_id was not signed by this service, or was altered")
-        token = _parse(payload)
+        token = _parse(payload, with_experiments=prefix == _WITH_EXPERIMENTS)
         # A minute of grace: clocks of machines that share the keys differ a little.
         if not -60 <= now - token.issued <= max_age_seconds:
             raise TokenInvalid("recommendation_id has expired, or is dated in the future")
@@ -129,23 +145,50 @@ def _read_key(path: Path) -> bytes:
     return key
 
 
-def _split(text: str) -> tuple[bytes, bytes]:
-    parts = text.removeprefix(_PREFIX).split(".")
-    if not text.startswith(_PREFIX) or len(text) > _MAX_CHARACTERS or len(parts) != 2:
+def _split(text: str) -> tuple[str, bytes, bytes]:
+    """Prefix, payload and mac. There is one way to write a token: what decodes to the same bytes is another text."""
+    prefix, parts = text[:3], text[3:].split(".")
+    if prefix not in (_PLAIN, _WITH_EXPERIMENTS) or len(text) > MAX_CHARACTERS or len(parts) != 2:
         raise TokenInvalid("recommendation_id is not a token of this service")
     try:
         payload, mac = (base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True) for part in parts)
     except (binascii.Error, ValueError) as exc:
         raise TokenInvalid("recommendation_id is not a token of this service") from exc
-    return payload, mac
+    if [_b64(payload), _b64(mac)] != parts:
+        raise TokenInvalid("recommendation_id is not a token of this service")
+    return prefix, payload, mac
 
 
-def _parse(payload: bytes) -> Token:
+def _parse(payload: bytes, *, with_experiments: bool) -> Token:
     # Only signed payloads come here, so the lengths are ours.
     issued, digest, nonce = _HEAD.unpack_from(payload)
     placement, at = _take(payload, _HEAD.size)
-    version, _ = _take(payload, at)
-    return Token(issued, placement, version, digest, nonce)
+    version, at = _take(payload, at)
+    arms: list[Arm] = []
+    number = payload[at] if with_experiments else 0
+    at += 1
+    for _ in range(number):
+        experiment, at = _take(payload, at)
+        variant, at = _take(payload, at)
+        phase, flags = _ARM.unpack_from(payload, at)
+        at += _ARM.size
+        arms.append(Arm(experiment, phase, variant, bool(flags & _FORCED), bool(flags & _FALLBACK)))
+    return Token(issued, placement, version, digest, nonce, tuple(arms))
+
+
+@lru_cache(_TAILS_KEPT)
+def _tail(placement: str, model_version: str, experiments: tuple[Arm, ...]) -> bytes:
+    """The payload after the nonce."""
+    names = _short(placement) + _short(model_version)
+    if not experiments:
+        return names
+    arms = (
+        _short(arm.experiment)
+        + _short(arm.variant)
+        + _ARM.pack(arm.phase, _FORCED * arm.forced | _FALLBACK * arm.fallback)
+        for arm in experiments
+    )
+    return b"".join((names, bytes((len(experiments),)), *arms))
 
 
 def _take(payload: bytes, at: int) -> tuple[str, int]:
@@ -162,8 +205,8 @@ def _user_digest(key: bytes, user_id: str) -> bytes:
     return hmac.digest(key, b"user:" + user_id.encode("utf-8"), hashlib.sha256)[:_DIGEST_BYTES]
 
 
-def _mac(key: bytes, payload: bytes) -> bytes:
-    return hmac.digest(key, _PREFIX.encode("ascii") + payload, hashlib.sha256)[:_MAC_BYTES]
+def _mac(key: bytes, prefix: str, payload: bytes) -> bytes:
+    return hmac.digest(key, prefix.encode("ascii") + payload, hashlib.sha256)[:_MAC_BYTES]
 
 
 def _b64(raw: bytes) -> str:

@@ -9,6 +9,8 @@ from fastapi import Request
 from recsvc.catalog.feed import LiveFeed
 from recsvc.catalog.items import ItemCatalogue
 from recsvc.events.intake import EventIntake
+from recsvc.experiments.directory import Experiments
+from recsvc.serving.experimenting import Experimenting
 from recsvc.serving.kept import KeptAnswers
 from recsvc.serving.models import ModelPool
 from recsvc.serving.recommender import Recommender
@@ -36,6 +38,8 @@ class Service:
     signer: TokenSigner
     sequences: Sequences
     kept: KeptAnswers
+    experiments: Experiments
+    experimenting: Experimenting
 
 
 def service_of(request: Request) -> Service:

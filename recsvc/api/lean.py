@@ -50,8 +50,13 @@ class LeanRecommendations:
         if request_id is None or await service.sequences.of(kept.user_id) != kept.sequence:
             return False
         token = service.signer.issue(
-            issued=int(now), placement=kept.placement, model_version=kept.model.version, user_id=kept.user_id
+            issued=int(now),
+            placement=kept.placement,
+            model_version=kept.model.version,
+            user_id=kept.user_id,
+            experiments=kept.part.arms,
         )
+        service.experimenting.count(kept.part.arms)
         body = b"".join((kept.before_token, token.encode("ascii"), kept.after_token))
         headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -33,7 +33,12 @@ def item_list(answer: Answer, fields: Sequence[str]) -> dict[str, Any]:
 
 def recommendations(answer: Answer, fields: Sequence[str]) -> dict[str, Any]:
     """A page of a user (`schemas.Recommendations`)."""
-    return {"user_id": answer.user_id, **item_list(answer, fields), "next_cursor": answer.next_cursor}
+    shown = {"user_id": answer.user_id, **item_list(answer, fields), "next_cursor": answer.next_cursor}
+    if answer.part.arms:
+        shown["experiments"] = [
+            {"experiment": arm.experiment, "variant": arm.variant, "forced": arm.forced} for arm in answer.part.arms
+        ]
+    return shown
 
 
 def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:

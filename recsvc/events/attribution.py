@@ -64,4 +64,10 @@ class Attributor:
 
 
 def _valid(event: LogEvent, token: Token) -> LogEvent:
-    return replace(event, attribution=VALID, placement=token.placement, model_version=token.model_version)
+    return replace(
+        event,
+        attribution=VALID,
+        placement=token.placement,
+        model_version=token.model_version,
+        experiments=token.experiments,
+    )

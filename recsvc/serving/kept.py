@@ -9,6 +9,7 @@ from typing import Final
 
 from recsvc.serving.cache import CandidateCache, Found
 from recsvc.serving.degraded import Degraded
+from recsvc.serving.experimenting import Part
 from recsvc.serving.recommender import Answer
 from recsvc.serving.served import ServedModel
 
@@ -34,6 +35,7 @@ class KeptAnswer:
     after_token: bytes
     degraded: tuple[Degraded, ...]
     found: Found
+    part: Part
     rows: tuple[int, ...]
     seen: tuple[int, int]
     until: float
@@ -54,7 +56,7 @@ class KeptAnswers:
         max_bytes: int,
         life_seconds: float,
     ) -> None:
-        """`epoch` gives what every answer depends on, the active model above all: when it is another object than
+        """`epoch` gives what every answer depends on, the active model above all: when it is not equal to the one
         before, nothing is kept. An answer lives for `life_seconds` from when its list was computed."""
         self._cache = cache
         self._epoch = epoch
@@ -69,7 +71,7 @@ class KeptAnswers:
         kept = self._answers.get(target)
         if kept is None:
             return None
-        if self._epoch() is not self._at_epoch:
+        if self._epoch() != self._at_epoch:
             self._forget_all()
             return None
         if kept.model.view.behind:
@@ -85,10 +87,12 @@ class KeptAnswers:
         found = answer.found
         if found is None or found.sequence is None or not found.cached or answer.user_id is None:
             return
+        if not answer.part.lasting:
+            return
         if len(target) > _LONGEST_TARGET or not self._max_bytes:
             return
         epoch = self._epoch()
-        if epoch is not self._at_epoch:
+        if epoch != self._at_epoch:
             self._forget_all()
             self._at_epoch = epoch
         self._forget(target)
@@ -102,6 +106,7 @@ class KeptAnswers:
             after_token=after_token,
             degraded=tuple(answer.degraded),
             found=found,
+            part=answer.part,
             rows=rows,
             seen=_seen(answer.model),
             until=self._until(answer.model, found, rows, now),

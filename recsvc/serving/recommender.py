@@ -10,6 +10,8 @@ from functools import partial
 from typing import Final
 
 from recsvc.bundle.errors import VersionUnknown
+from recsvc.experiments.assignment import Assigned
+from recsvc.experiments.targeting import NO_TRAITS, Traits
 from recsvc.serving import cursor as cursors
 from recsvc.serving import sources
 from recsvc.serving.cache import CandidateCache, Found, normal
@@ -17,6 +19,7 @@ from recsvc.serving.candidates import Source
 from recsvc.serving.cursor import LONGEST_LIST, Cursor
 from recsvc.serving.degraded import Degraded
 from recsvc.serving.errors import ItemUnknown, LiveDataMissing, ParameterInvalid
+from recsvc.serving.experimenting import NO_PART, Chosen, Experimenting, Part
 from recsvc.serving.knowledge import Session, of_session
 from recsvc.serving.models import ModelPool
 from recsvc.serving.paging import Page, cut, depths
@@ -43,6 +46,10 @@ class Filters:
     model: str | None = None
     placement: str = "home"
     """Where the answer goes, for its token; each resource has its own."""
+    unit_id: str | None = None
+    """What experiments hash that do not go by the user."""
+    chosen: Chosen | None = None
+    """A variant that the caller names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class Answer:
     unnamed: Set[int] = frozenset()
     """Rows that reasons name and the answer must not: items that may not be shown."""
     placement: str = "home"
+    part: Part = NO_PART
     found: Found | None = None
     """The list that the page was cut from, where it is a user's."""
 
@@ -90,6 +98,7 @@ class Recommender:
         telemetry: Telemetry,
         clock: Callable[[], float],
         known: Callable[[], bool],
+        experimenting: Experimenting,
     ) -> None:
         """`clock` gives Unix seconds; `known` says whether the hidden items and the erased users are known."""
         self._pool = pool
@@ -97,21 +106,27 @@ class Recommender:
         self._telemetry = telemetry
         self._clock = clock
         self._known = known
+        self._experimenting = experimenting
         self._computing = Computing(executor, telemetry)
         self._personal = PersonalLists(cache, self._computing, clock)
         self._catching_up = asyncio.Lock()
+
+    def assign(self, user_id: str, unit_id: str | None = None, traits: Traits = NO_TRAITS) -> Assigned:
+        """The variants that `recommend` gives the user where the request names none: no I/O, a few microseconds."""
+        return self._experimenting.assign(user_id, unit_id, traits)
 
     async def recommend(self, user_id: str, filters: Filters, taken: Sequence[str] = ()) -> Answer:
         """A page for a user; `taken` item ids were handed out elsewhere and do not come.
 
         A user that was merged into another one is answered as that one. Raises NoModel, LiveDataMissing,
-        ParameterInvalid (cursor, model), BundleCorrupt and FormatUnsupported for `model=`.
+        ParameterInvalid (cursor, model, variant, assigned), BundleCorrupt and FormatUnsupported for `model=`.
         """
-        model = await self._model(filters)
+        part = await self._part(user_id, filters)
+        model = await self._model(filters, part.model)
         candidates = partial(self._personal.get, model, user_id, normal(filters.categories))
         hidden = model.view.rows_of((*filters.exclude, *taken))
         filtered = bool(filters.categories or filters.exclude or taken)
-        return await self._answer(model, filters, candidates, hidden, filtered=filtered, user_id=user_id)
+        return await self._answer(model, filters, candidates, hidden, filtered=filtered, user_id=user_id, part=part)
 
     async def recommend_to_session(self, session: Session, filters: Filters) -> Answer:
         """A page for somebody known by the events sent alone; nothing is stored. Raises as `recommend` does."""
@@ -167,11 +182,20 @@ class Recommender:
         """Ends what is under way."""
         await self._personal.close()
 
-    async def _model(self, filters: Filters) -> ServedModel:
+    async def _part(self, user_id: str, filters: Filters) -> Part:
+        if filters.model is None:
+            experimenting = self._experimenting
+            assigned = await experimenting.of_request(user_id, filters.unit_id, filters.chosen)
+            return experimenting.part(assigned, chosen=filters.chosen is not None)
+        if filters.chosen is not None:
+            raise ParameterInvalid("model", "cannot be chosen together with a variant, which has a model; send one")
+        return NO_PART
+
+    async def _model(self, filters: Filters, of_variant: ServedModel | None = None) -> ServedModel:
         if not self._known():
             raise LiveDataMissing
         try:
-            model = await self._pool.get(filters.model)
+            model = of_variant or await self._pool.get(filters.model)
         except VersionUnknown as exc:
             raise ParameterInvalid("model", str(exc)) from exc
         if 0 < model.view.behind <= _FEW_CHANGES:
@@ -190,12 +214,15 @@ class Recommender:
         *,
         filtered: bool,
         user_id: str | None,
+        part: Part = NO_PART,
     ) -> Answer:
         cursor = cursors.decode(filters.cursor, filters.categories)
         page, found = await self._page(model, filters.limit, candidates, hidden, cursor)
         degraded = _degraded(page, cached=found.cached)
         if len(page.positions) < filters.limit:
             degraded.append(Degraded.FILTERS if filtered and not cursor.shown else Degraded.END_OF_LIST)
+        if part.fell_back:
+            degraded.append(Degraded.EXPERIMENT)
         self._count(degraded)
         return Answer(
             model=model,
@@ -205,6 +232,7 @@ class Recommender:
                 placement=filters.placement,
                 model_version=model.version,
                 user_id=user_id or "",
+                experiments=part.arms,
             ),
             next_cursor=_next(model, page, cursor, filters.categories),
             degraded=degraded,
@@ -212,6 +240,7 @@ class Recommender:
             unnamed=model.view.not_shown(_named(page), self._clock()),
             placement=filters.placement,
             found=found,
+            part=part,
         )
 
     async def _page(

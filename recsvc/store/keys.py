@@ -34,6 +34,12 @@ CHANGES_KEY: Final = "{live}:changes"
 MERGES_KEY: Final = "{merges}:lock"
 """String: who is merging users now. Ten seconds at most."""
 
+EXPERIMENTS_KEY: Final = "{experiments}:definitions"
+"""Hash experiment key → JSON of its definition. No TTL; 500 fields at most."""
+
+EXPERIMENTS_VERSION_KEY: Final = "{experiments}:version"
+"""String: another number after each change of a definition. No TTL; one number."""
+
 _TAGS: Final = tuple(f"{{p{partition:03d}}}" for partition in range(PARTITIONS))
 
 
@@ -112,6 +118,11 @@ def profile_key(user_id: str) -> str:
 def merged_key(user_id: str) -> str:
     """Hash of the users merged into this one → stream id of the entry that says so. No TTL; capped at 1,000 fields."""
     return f"{_TAGS[partition_of(user_id)]}:merged:{user_id}"
+
+
+def experiment_audit_key(key: str) -> str:
+    """List of what was changed in an experiment, as JSON. Capped at 500 entries; 400 days from the last one."""
+    return f"{{experiments}}:audit:{key}"
 
 
 def of_events(user_id: str) -> tuple[tuple[str, str, str, str], str, str]:

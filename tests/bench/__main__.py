@@ -27,6 +27,7 @@ _PARTS: Final = {
     "fold-in": "folding",
     "search": "searching",
     "blend": "blending",
+    "assignment": "assigning",
     "http": "answering",
     "cached": "cached",
     "computed": "computed",

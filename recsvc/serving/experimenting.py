@@ -1,0 +1,118 @@
+"""What experiments make of a request: who is in which variant, and which model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from recsvc.eventlog.event import Arm
+from recsvc.experiments.assignment import Assigned, Assigner, Assignment, Left
+from recsvc.experiments.definition import Experiment
+from recsvc.experiments.targeting import NO_TRAITS, Traits
+from recsvc.serving.errors import ParameterInvalid
+from recsvc.serving.models import ModelPool
+from recsvc.serving.served import ServedModel
+from recsvc.store.errors import StoreUnavailable
+from recsvc.telemetry import Telemetry
+
+TraitsOf = Callable[[str], Awaitable[Traits]]
+"""What the user resource of a user says; it may raise `StoreUnavailable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A variant that the caller names: for a test (`forced`), or because another system assigned it."""
+
+    experiment: str
+    variant: str
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a request has to do with experiments. `model` of the variant, None for the model in use; `fell_back` where
+    the variant's could not be had; `arms` as the token and the answer say it. `lasting`: the same request has the same
+    part until the experiments or the user change; one with a variant that the caller chose needs a key each time."""
+
+    model: ServedModel | None = None
+    fell_back: bool = False
+    arms: tuple[Arm, ...] = ()
+    lasting: bool = True
+
+
+NO_PART = Part()
+
+
+class Experimenting:
+    """Assigns, and finds the model of a variant among those that are open: nothing is opened for a request."""
+
+    def __init__(
+        self,
+        pool: ModelPool,
+        assigner: Callable[[], Assigner],
+        traits_of: TraitsOf,
+        telemetry: Telemetry,
+        clock: Callable[[], float],
+    ) -> None:
+        """`assigner` gives the one of this moment; `clock` Unix seconds."""
+        self._pool = pool
+        self._assigner = assigner
+        self._traits_of = traits_of
+        self._telemetry = telemetry
+        self._clock = clock
+
+    def assign(self, user_id: str, unit_id: str | None = None, traits: Traits = NO_TRAITS) -> Assigned:
+        """The user's assignments: no I/O, a few microseconds."""
+        return self._assigner().assign(user_id, unit_id, traits, self._clock())
+
+    async def of_request(self, user_id: str, unit_id: str | None, chosen: Chosen | None) -> Assigned:
+        """The same with what the caller chose; the user resource is read where a running experiment is targeted.
+
+        Raises ParameterInvalid for an experiment or a variant that there is not.
+        """
+        assigner = self._assigner()
+        traits = NO_TRAITS
+        if assigner.targets:
+            # Without Redis nobody is known to be a target: those experiments go without this request, in all variants.
+            with suppress(StoreUnavailable):
+                traits = await self._traits_of(user_id)
+        picked = None if chosen is None else _picked(assigner, chosen)
+        return assigner.assign(user_id, unit_id, traits, self._clock(), picked)
+
+    async def outcome(self, experiment: Experiment, user_id: str, unit_id: str | None) -> Assignment | Left:
+        """What becomes of a user in one experiment, were it the latest that runs. Raises `StoreUnavailable`."""
+        assigner = self._assigner()
+        traits = await self._traits_of(user_id) if assigner.targets or experiment.targeting else NO_TRAITS
+        return assigner.outcome(experiment, user_id, unit_id, traits, self._clock())
+
+    def part(self, assigned: Assigned, *, chosen: bool = False) -> Part:
+        """The part of a request with these assignments, one of them `chosen` by the caller. Counts them."""
+        if not assigned.assignments:
+            return NO_PART
+        version = None if assigned.decisive is None else assigned.decisive.variant.model
+        model = None if version is None else self._pool.opened(version)
+        fell_back = version is not None and model is None
+        arms = assigned.fallen_back if fell_back else assigned.arms
+        self.count(arms)
+        return Part(model, fell_back, arms, lasting=not (fell_back or chosen))
+
+    def count(self, arms: tuple[Arm, ...]) -> None:
+        """Counts an answer in these experiments."""
+        for arm in arms:
+            self._telemetry.assignments.labels(arm.experiment, arm.variant).inc()
+            if arm.fallback:
+                self._telemetry.experiment_fallbacks.labels(arm.experiment, arm.variant).inc()
+
+
+def _picked(assigner: Assigner, chosen: Chosen) -> Assignment:
+    name = "variant" if chosen.forced else "assigned"
+    placing = assigner.placing(chosen.experiment)
+    if placing is None or not (placing.runs or chosen.forced):
+        wanted = "that is not archived" if chosen.forced else "that runs"
+        raise ParameterInvalid(name, f"there is no experiment {chosen.experiment!r} {wanted}; see GET /v1/experiments")
+    found = placing.variant(chosen.variant, forced=chosen.forced)
+    if found is None:
+        known = ", ".join(variant.key for variant in placing.experiment.variants)
+        raise ParameterInvalid(name, f"{chosen.experiment!r} has no variant {chosen.variant!r}; it has {known}")
+    return found
