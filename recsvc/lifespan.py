@@ -127,7 +127,6 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
         catalogue=_catalogue(live, pool),
         intake=intake,
         users=users,
-        signer=signer,
         sequences=sequences,
         kept=kept,
         experiments=Experiments(store, running, time.time),

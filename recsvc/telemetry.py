@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from recsvc.eventlog.event import Arm
+
 METRICS_CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client when it is imported: set for the worker processes before they start."""
@@ -109,6 +111,13 @@ class Telemetry:
 
         self._tallies: list[RouteTally] = []
 
+    def count_arms(self, arms: Sequence[Arm]) -> None:
+        """Counts an answer in these experiments."""
+        for arm in arms:
+            self.assignments.labels(arm.experiment, arm.variant).inc()
+            if arm.fallback:
+                self.experiment_fallbacks.labels(arm.experiment, arm.variant).inc()
+
     def add_tally(self, tally: RouteTally) -> None:
         """Has it asked for what it counted before the metrics are shown."""
         self._tallies.append(tally)
@@ -132,30 +141,36 @@ class RouteTally:
         self._requests = telemetry.requests.labels(method, route, "200")
         self._request_seconds = telemetry.request_seconds.labels(method, route)
         self._hits = telemetry.cache.labels("hit")
-        self._degraded = telemetry.degraded
+        self._telemetry = telemetry
         self._seconds: list[float] = []
         self._parts: list[str] = []
+        self._arms: list[Arm] = []
         telemetry.add_tally(self)
 
-    def count(self, seconds: float, degraded: Sequence[str]) -> None:
-        """Counts one answer from the cache, after so many seconds; `degraded` the parts that fell back."""
+    def count(self, seconds: float, degraded: Sequence[str], arms: Sequence[Arm]) -> None:
+        """Counts one answer from the cache, after so many seconds; `degraded` the parts that fell back, `arms` the
+        experiments that it is part of."""
         if not self._seconds:
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
         self._seconds.append(seconds)
         if degraded:
             self._parts += degraded
+        if arms:
+            self._arms += arms
 
     def flush(self) -> None:
         """Adds what was counted since the last time."""
         seconds, self._seconds = self._seconds, []
         parts, self._parts = self._parts, []
+        arms, self._arms = self._arms, []
         if seconds:
             self._requests.inc(len(seconds))
             self._hits.inc(len(seconds))
         for value in seconds:
             self._request_seconds.observe(value)
         for part in parts:
-            self._degraded.labels(part).inc()
+            self._telemetry.degraded.labels(part).inc()
+        self._telemetry.count_arms(arms)
 
 
 def prepare_metrics_directory(state_dir: Path) -> Path:

@@ -18,7 +18,6 @@ from recsvc.settings import Settings
 from recsvc.store.connection import RedisConnection
 from recsvc.store.sequences import Sequences
 from recsvc.telemetry import Telemetry
-from recsvc.tokens import TokenSigner
 from recsvc.users.directory import Users
 
 
@@ -35,7 +34,6 @@ class Service:
     catalogue: ItemCatalogue
     intake: EventIntake
     users: Users
-    signer: TokenSigner
     sequences: Sequences
     kept: KeptAnswers
     experiments: Experiments

@@ -49,19 +49,11 @@ class LeanRecommendations:
         request_id = _request_id_if_plain(scope, self._state.keyring)
         if request_id is None or await service.sequences.of(kept.user_id) != kept.sequence:
             return False
-        token = service.signer.issue(
-            issued=int(now),
-            placement=kept.placement,
-            model_version=kept.model.version,
-            user_id=kept.user_id,
-            experiments=kept.part.arms,
-        )
-        service.experimenting.count(kept.part.arms)
-        body = b"".join((kept.before_token, token.encode("ascii"), kept.after_token))
+        body = b"".join((kept.before_token, kept.stamp.issue(int(now)), kept.after_token))
         headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        self._tally.count(time.perf_counter() - began, kept.degraded)
+        self._tally.count(time.perf_counter() - began, kept.degraded, kept.part.arms)
         return True
 
 

@@ -94,15 +94,8 @@ class Experimenting:
         model = None if version is None else self._pool.opened(version)
         fell_back = version is not None and model is None
         arms = assigned.fallen_back if fell_back else assigned.arms
-        self.count(arms)
+        self._telemetry.count_arms(arms)
         return Part(model, fell_back, arms, lasting=not (fell_back or chosen))
-
-    def count(self, arms: tuple[Arm, ...]) -> None:
-        """Counts an answer in these experiments."""
-        for arm in arms:
-            self._telemetry.assignments.labels(arm.experiment, arm.variant).inc()
-            if arm.fallback:
-                self._telemetry.experiment_fallbacks.labels(arm.experiment, arm.variant).inc()
 
 
 def _picked(assigner: Assigner, chosen: Chosen) -> Assignment:

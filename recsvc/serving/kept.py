@@ -12,6 +12,7 @@ from recsvc.serving.degraded import Degraded
 from recsvc.serving.experimenting import Part
 from recsvc.serving.recommender import Answer
 from recsvc.serving.served import ServedModel
+from recsvc.tokens import Stamp
 
 _LONGEST_TARGET: Final = 512
 """Requests with more in their line are not worth the memory."""
@@ -29,7 +30,7 @@ class KeptAnswer:
 
     user_id: str
     sequence: int
-    placement: str
+    stamp: Stamp
     model: ServedModel
     before_token: bytes
     after_token: bytes
@@ -100,7 +101,7 @@ class KeptAnswers:
         kept = KeptAnswer(
             user_id=answer.user_id,
             sequence=found.sequence,
-            placement=answer.placement,
+            stamp=answer.stamp,
             model=answer.model,
             before_token=before_token,
             after_token=after_token,

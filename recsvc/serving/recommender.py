@@ -26,7 +26,7 @@ from recsvc.serving.paging import Page, cut, depths
 from recsvc.serving.personal import Computing, PersonalLists
 from recsvc.serving.served import ServedModel
 from recsvc.telemetry import Telemetry
-from recsvc.tokens import TokenSigner
+from recsvc.tokens import Stamp, TokenSigner
 
 _OF_THE_USER: Final = frozenset({Degraded.FOLD_IN, Degraded.HISTORY})
 """What fell back for the whole list, whatever of it a page shows."""
@@ -54,18 +54,21 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A page of one model, ready to be rendered. `unknown_items` are a session's item ids that are not known."""
+    """A page of one model, ready to be rendered. `unknown_items` are a session's item ids that are not known.
+
+    `stamp` issues further tokens for the same.
+    """
 
     model: ServedModel
     page: Page
     recommendation_id: str
+    stamp: Stamp
     next_cursor: str | None
     degraded: list[Degraded]
     user_id: str | None = None
     unknown_items: list[str] = field(default_factory=list)
     unnamed: Set[int] = frozenset()
     """Rows that reasons name and the answer must not: items that may not be shown."""
-    placement: str = "home"
     part: Part = NO_PART
     found: Found | None = None
     """The list that the page was cut from, where it is a user's."""
@@ -224,21 +227,21 @@ class Recommender:
         if part.fell_back:
             degraded.append(Degraded.EXPERIMENT)
         self._count(degraded)
+        stamp = self._signer.stamp(
+            placement=filters.placement,
+            model_version=model.version,
+            user_id=user_id or "",
+            experiments=part.arms,
+        )
         return Answer(
             model=model,
             page=page,
-            recommendation_id=self._signer.issue(
-                issued=int(self._clock()),
-                placement=filters.placement,
-                model_version=model.version,
-                user_id=user_id or "",
-                experiments=part.arms,
-            ),
+            recommendation_id=stamp.issue(int(self._clock())).decode("ascii"),
+            stamp=stamp,
             next_cursor=_next(model, page, cursor, filters.categories),
             degraded=degraded,
             user_id=user_id,
             unnamed=model.view.not_shown(_named(page), self._clock()),
-            placement=filters.placement,
             found=found,
             part=part,
         )
