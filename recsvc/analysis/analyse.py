@@ -30,8 +30,8 @@ def analyse(aggregates: Aggregates, definition: Definition) -> Report:
     if not exposed.users:
         raise AnalysisRefused(
             f"{definition.key}, phase {definition.phase}: nobody was exposed to it in the log (an impression with a "
-            f"valid recommendation_id; {exposed.forced} users were forced, {exposed.crossed} seen in several variants); "
-            "check key, phase and started_at, and that impressions are sent"
+            f"valid recommendation_id; {exposed.forced} users were forced, {exposed.crossed} seen in several "
+            "variants); check key, phase and started_at, and that impressions are sent"
         )
     prepare_activity(connection, definition.key, definition.phase)
     users = read_users(connection, definition.outcome_window_days, today)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -14,6 +16,7 @@ from recsvc.analysis.errors import DefinitionInvalid
 from recsvc.analysis.metrics import METRICS
 
 _STRICT = ConfigDict(extra="forbid")
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
 @checked_dataclass(frozen=True, slots=True, config=_STRICT)
@@ -54,6 +57,8 @@ class Definition:
 
     def __post_init__(self) -> None:
         """Raises ValueError naming what is wrong."""
+        if not _KEY.fullmatch(self.key):
+            raise ValueError(f"key: {self.key!r} is not 1 to 128 letters, digits, '.', '_' and '-'")
         names = [variant.name for variant in self.variants]
         if len(names) < 2 or len(set(names)) < len(names):
             raise ValueError(f"variants: at least two with names of their own are needed, there are {names}")

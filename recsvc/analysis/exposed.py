@@ -64,13 +64,18 @@ class Exposed:
         return sum(self.by_variant.values())
 
 
+def find_accounts(connection: DuckDBPyConnection) -> None:
+    """Makes the table `accounts`: merged user ids and what they became. Reads `merges`."""
+    connection.execute(_ACCOUNTS)
+
+
 def find_exposed(connection: DuckDBPyConnection, definition: Definition) -> Exposed:
     """Makes the table `exposed`, a row per account, and counts it. Reads `exposures` and `merges`.
 
     `by_day` (day since 1970, variant, accounts first exposed on it), ascending.
     """
     period = period_of(definition)
-    connection.execute(_ACCOUNTS)
+    find_accounts(connection)
     connection.execute(_EXPOSED, [definition.key, definition.phase, period.first, period.last])
     _, crossed, impressions, fallbacks = _row(connection, _COUNTED)
     (forced,) = _row(connection, _FORCED, [definition.key, definition.phase])

@@ -50,8 +50,8 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`better` alone is a reason to ship. `harmful`: a guardrail is broken, whatever was won; `unproven`: better, with a
-    guardrail that is not yet shown to hold. `sentences` say it in words."""
+    """`better` alone is a reason to ship. `harmful`: a guardrail is broken, whatever was won; `unproven`: better, with
+    a guardrail that is not yet shown to hold. `sentences` say it in words."""
 
     kind: VerdictKind
     sentences: tuple[str, ...]

@@ -41,6 +41,14 @@ JOIN exposed x ON x.account = coalesce(a.account, f.user_id) AND x.day = p.first
 WHERE f.experiment = ? AND f.phase = ?
 """
 
+_RECENT: Final = """
+CREATE OR REPLACE TEMP TABLE exposed AS
+SELECT coalesce(a.account, d.user_id) AS account, '' AS variant, 0::BIGINT AS exposed_at,
+    ($today - $days)::INTEGER AS day, '' AS placement, false AS crossed
+FROM daily d LEFT JOIN accounts a ON a.user_id = d.user_id
+WHERE d.day >= $today - $days AND d.day < $today GROUP BY ALL HAVING sum(d.impressions) > 0
+"""
+
 _USERS: Final = f"""
 WITH outcomes AS (
     SELECT account, {_TOTALS} FROM (
@@ -104,6 +112,14 @@ def prepare_activity(connection: DuckDBPyConnection, key: str, phase: int) -> No
     """Makes the tables `activity` (a row per user id, account and day) and `first_days` of the users in `exposed`."""
     connection.execute(_ACTIVITY)
     connection.execute(_FIRST_DAYS, [key, phase])
+
+
+def prepare_recent(connection: DuckDBPyConnection, days: int, today: int) -> None:
+    """Makes the same tables, and `exposed`, as if everybody who was shown something in the last `days` before `today`
+    had been exposed at the beginning of the first of them."""
+    connection.execute(_RECENT, {"days": days, "today": today})
+    connection.execute(_ACTIVITY)
+    connection.execute("CREATE OR REPLACE TEMP TABLE first_days AS FROM activity WHERE day = ?", [today - days])
 
 
 def read_users(connection: DuckDBPyConnection, window_days: int, today: int) -> UserTable:

@@ -76,7 +76,8 @@ def _mismatch(ratio: SampleRatio) -> str:
     )
     return (
         f"Do not read the effects: the arms do not have the sizes that their weights say ({arms}; p = "
-        f"{ratio.p_value:.1e}). Users of one arm are lost or doubled somewhere: look for crashes, time-outs, redirects and bots."
+        f"{ratio.p_value:.1e}). Users of one arm are lost or doubled somewhere: look for crashes, time-outs, "
+        "redirects and bots."
     )
 
 
