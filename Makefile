@@ -86,7 +86,7 @@ report: $(STAMP) ## what an experiment did, as HTML and JSON: EXPERIMENT=key [DE
 	  $(PY) -m recsvc.analysis report $(if $(DEFINITION),--definition "$(DEFINITION)") -- "$(EXPERIMENT)"
 
 offpolicy: $(STAMP) ## off-policy estimates beside the truth, on the Open Bandit data; needs RECSVC_DATA_DIR
-	@$(PY) -m recsvc.analysis offpolicy
+	@$(PY) -m recsvc.analysis open-bandit
 
 validate-statistics: $(STAMP) ## the statistics of reports, on thousands of simulated experiments: RUNS=
 	@$(PY) -m tests.analysis.validation $(if $(RUNS),--runs "$(RUNS)")

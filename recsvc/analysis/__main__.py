@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -18,11 +19,14 @@ from recsvc.analysis.aggregates import aggregates, analysis_directory
 from recsvc.analysis.analyse import analyse
 from recsvc.analysis.definition import Definition, read_definition
 from recsvc.analysis.errors import AnalysisRefused
+from recsvc.analysis.exploration import estimate_from_log
 from recsvc.analysis.exposed import exposures_table, find_exposed
+from recsvc.analysis.offpolicy import Value
 from recsvc.analysis.open_bandit import check
 from recsvc.analysis.page import render
 from recsvc.analysis.sizing import plan
 from recsvc.bundle.files import replace_file
+from recsvc.eventlog.manifest import LogDamaged
 
 REFUSED: Final = 2
 """Exit status: what was asked for cannot be answered; the message says what to change."""
@@ -33,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         chosen.run(chosen)
-    except (AnalysisRefused, OSError) as exc:
+    except (AnalysisRefused, LogDamaged, OSError) as exc:
         print(exc, file=sys.stderr)
         return REFUSED
     return 0
@@ -64,8 +68,15 @@ def _parser() -> argparse.ArgumentParser:
 
     count = commands.add_parser("count", help="count what is new in the log, and forget erased users")
     count.set_defaults(run=_count)
-    off_policy = commands.add_parser("offpolicy", help="off-policy estimates on the Open Bandit data, beside the truth")
+    off_policy = commands.add_parser(
+        "offpolicy", help="what another policy would have earned, from the log's exploration"
+    )
+    off_policy.add_argument("target", type=Path, help="Parquet or CSV: recommendation_id, item_id, probability")
     off_policy.set_defaults(run=_off_policy)
+    open_bandit = commands.add_parser(
+        "open-bandit", help="off-policy estimates on the Open Bandit data, beside the truth"
+    )
+    open_bandit.set_defaults(run=_open_bandit)
     return parser
 
 
@@ -124,18 +135,29 @@ def _count(_: argparse.Namespace) -> None:
         print(f"counted {counts.rows_read:,} new rows of the log")
 
 
-def _off_policy(_: argparse.Namespace) -> None:
+def _off_policy(chosen: argparse.Namespace) -> None:
+    with duckdb.connect() as connection:
+        found = estimate_from_log(connection, _state_dir(), chosen.target)
+    print(f"{found.rows:,} impressions with a propensity, worth {found.effective:,.0f} of the other policy's own")
+    for value in found.values:
+        print(_line(value))
+
+
+def _open_bandit(_: argparse.Namespace) -> None:
     folder = Path(os.environ.get("RECSVC_DATA_DIR") or "data") / "open-bandit"
-    print(f"{'log → policy':26}{'':10}{'clicks':>9}   95 % interval        effective rows")
+    print("clicks per impression, with 95 % intervals")
     for found in check(folder):
-        print(f"{found.campaign}: {found.source} → {found.target}")
-        values = [found.truth, *(found.found.values if found.found else ())]
-        for value in values:
-            low, high = value.interval
-            effective = f"{found.found.effective:,.0f}" if found.found and value is not found.truth else ""
-            print(f"{'':26}{value.name:10}{value.value:9.5f}   {low:.5f} to {high:.5f}   {effective:>9}")
-        if found.refused:
-            print(f"{'':26}refused: {found.refused}")
+        print(f"{found.campaign}: {found.target} from the log of {found.source}")
+        print(_line(found.truth))
+        if found.found is None:
+            print(f"  refused: {found.refused}")
+            continue
+        for value in found.found.values:
+            print(f"{_line(value)}   {found.found.effective:,.0f} effective rows")
+
+
+def _line(value: Value) -> str:
+    return f"  {value.name:10}{value.value:9.5f}   {value.interval[0]:.5f} to {value.interval[1]:.5f}"
 
 
 def _definition(chosen: argparse.Namespace) -> Definition:

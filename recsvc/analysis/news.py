@@ -45,7 +45,8 @@ _NEWS: Final = """
 CREATE OR REPLACE TEMP VIEW news AS
 SELECT r.partition, r.stream_ms AS ms, r.stream_seq AS seq, r.user_id, r.type, epoch_us(r.timestamp) AS happened,
     (epoch_us(r.timestamp) // 86400000000)::INTEGER AS day, r.value, r.session_id, r.target_id, r.placement,
-    coalesce(r.attribution = 'valid', false) AS valid, r.experiments, r.position, r.source, r.team
+    coalesce(r.attribution = 'valid', false) AS valid, r.experiments, r.position, r.source, r.team,
+    r.recommendation_id, r.item_id, r.propensity
 FROM (SELECT * FROM read_parquet([{files}], union_by_name = true) UNION ALL BY NAME SELECT * FROM template) r
 LEFT JOIN counted c ON c.partition = r.partition
 WHERE (c.ms IS NULL OR (r.stream_ms, r.stream_seq) > (c.ms, c.seq)) {forgotten}

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from recsvc.analysis.__main__ import REFUSED, main
 from recsvc.analysis.errors import AnalysisRefused, SupportMissing
 from recsvc.analysis.interleaving import preference
 from recsvc.analysis.offpolicy import Logged, doubly_robust, effective_sample_size, estimate, ips, snips
 from recsvc.analysis.open_bandit import check
+from tests.analysis.logs import Log
 
 CHANCES = np.array([[0.02, 0.05, 0.10, 0.20], [0.01, 0.02, 0.03, 0.04]])
 """Of a click, by slot and action."""
@@ -107,6 +109,52 @@ class TestOpenBandit:
     def test_missing_data_is_said(self, tmp_path: Path) -> None:
         with pytest.raises(AnalysisRefused, match="RECSVC_DATA_DIR"):
             check(tmp_path)
+
+
+class TestOwnLog:
+    """Impressions drawn evenly from two items, of which the second is viewed more often."""
+
+    @pytest.fixture
+    def state(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        rng = np.random.default_rng(6)
+        log = Log(tmp_path)
+        for number in range(600):
+            item = int(rng.integers(2))
+            of = {"recommendation_id": f"r{number}", "item_id": f"i{item}", "attribution": "valid"}
+            log.add(f"u{number}", 0, "impression", propensity=0.5, **of)
+            if rng.random() < (0.1, 0.5)[item]:
+                log.add(f"u{number}", 0.1, "view", **of)
+                log.add(f"u{number}", 0.2, "view", **of)  # twice is once
+        log.add("u1", 0, "impression", recommendation_id="r", attribution="valid")  # not by chance
+        log.flush()
+        monkeypatch.setenv("RECSVC_STATE_DIR", str(tmp_path))
+        return tmp_path
+
+    def target(self, state: Path, chances: tuple[float, float], known: int = 600) -> str:
+        rows = [f"r{n},i{item},{chances[item]}" for n in range(known) for item in (0, 1)]
+        file = state / "target.csv"
+        file.write_text("\n".join(["recommendation_id,item_id,probability", *rows]))
+        return str(file)
+
+    def test_a_policy_that_prefers_the_better_item(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["offpolicy", self.target(state, (0.1, 0.9))]) == 0
+        out = capsys.readouterr().out
+        assert "600 impressions with a propensity" in out
+        low, high = (float(end) for end in out.splitlines()[-1].split("   ")[-1].split(" to "))
+        assert low < 0.1 * 0.1 + 0.9 * 0.5 < high
+
+    def test_choices_that_were_never_made(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["offpolicy", self.target(state, (0.2, 0.2))]) == REFUSED
+        assert "60.0% of the other policy's choices were never made" in capsys.readouterr().err
+
+    def test_impressions_without_a_probability(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["offpolicy", self.target(state, (0.5, 0.5), known=590)]) == REFUSED
+        assert "of 600 logged impressions with a propensity 10 have no probability" in capsys.readouterr().err
+
+    def test_another_file(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (state / "other.csv").write_text("a,b\n1,2\n")
+        assert main(["offpolicy", str(state / "other.csv")]) == REFUSED
+        assert "no table of recommendation_id, item_id and probability" in capsys.readouterr().err
 
 
 class TestPreference:
