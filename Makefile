@@ -11,10 +11,10 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
 TRAINING := $(PY) -m training
 
 .PHONY: help install run serve worker data train tune evaluate compare models recommend prune promote rollback retrain \
-        schedule reaction ageing test lint format show bench bench-accuracy chaos lock clean
+        schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-accuracy chaos lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(STAMP) ## the virtual environment with the pinned dependencies
 
@@ -80,6 +80,16 @@ reaction: $(STAMP) ## cold start: users never seen after 0 to 10 events, items a
 
 ageing: $(STAMP) ## train to several days, test on the weeks after, with and without retraining: DATASET= WEEKS=
 	@$(TRAINING) ageing $(if $(WEEKS),--weeks "$(WEEKS)") $(SOURCE)
+
+report: $(STAMP) ## what an experiment did, as HTML and JSON: EXPERIMENT=key [DEFINITION=file]
+	@$(if $(EXPERIMENT),,echo "usage: make report EXPERIMENT=key"; exit 2;) \
+	  $(PY) -m recsvc.analysis report $(if $(DEFINITION),--definition "$(DEFINITION)") -- "$(EXPERIMENT)"
+
+offpolicy: $(STAMP) ## off-policy estimates beside the truth, on the Open Bandit data; needs RECSVC_DATA_DIR
+	@$(PY) -m recsvc.analysis open-bandit
+
+validate-statistics: $(STAMP) ## the statistics of reports, on thousands of simulated experiments: RUNS=
+	@$(PY) -m tests.analysis.validation $(if $(RUNS),--runs "$(RUNS)")
 
 test: $(STAMP) ## all tests, with a real Redis on a free port
 	@$(PY) -m pytest
