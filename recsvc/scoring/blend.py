@@ -6,10 +6,11 @@ The service and the offline evaluation rank blends through this module alone, so
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec
 from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64, Neighbours
 from recsvc.scoring.foldin import Folded, strongest
@@ -55,9 +56,14 @@ class BlendScorer:
     """
 
     def __init__(
-        self, index: Any, item_factors: Float32, neighbours: Neighbours | None, popularity: Float32, spec: BlendSpec
+        self,
+        index: ItemIndex,
+        item_factors: Float32,
+        neighbours: Neighbours | None,
+        popularity: Float32,
+        spec: BlendSpec,
     ) -> None:
-        """`index` a faiss index by inner product over `item_factors` float32 (n_items, n_factors); `popularity` float32
+        """`index` by inner product over `item_factors` float32 (n_items, n_factors); `popularity` float32
         (n_items,) as in `Bundle`. Raises ValueError when a weight asks for neighbours and there are none."""
         if neighbours is None and any(spec.weights["neighbours"]):
             raise ValueError("the blend gives neighbours a weight, and there are none")
