@@ -29,7 +29,7 @@ def top_items(index: ItemIndex, vector: Float32, k: int, allowed: Bool | None = 
         return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
     if index.pool is None:
         return _searched(index, vector, wanted, allowed)
-    if n_allowed > _FEW:
+    if allowed is None or n_allowed > _FEW:
         # What may not come is offered too: so many more are asked for that as many as without a filter are left.
         lists = max(wanted / _POOL_ITEMS, 1.0) * len(index) / n_allowed
         offered = _offered(index, vector, min(ceil(index.pool * lists), len(index)))
@@ -101,3 +101,15 @@ def best_places(values: Float32, k: int) -> Int32:
     """The places of the k largest values, or of all where there are no more, largest first; int32."""
     best = np.argpartition(-values, k)[:k] if k < len(values) else np.arange(len(values))
     return best[np.argsort(-values[best], kind="stable")].astype(np.int32)
+
+
+def first_allowed(order: Int32, k: int, allowed: Bool | None) -> Int32:
+    """The first `k` rows of an order that are `allowed` bool (n_items,), without a look at all of it; int32 (≤ k,)."""
+    if allowed is None:
+        return order[:k]
+    span = 2 * k
+    while True:
+        found = order[:span][allowed[order[:span]]]
+        if len(found) >= k or span >= len(order):
+            return found[:k]
+        span *= 4

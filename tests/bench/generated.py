@@ -1,4 +1,4 @@
-"""Bundles of any size, made of generated factors with what real ones have: clusters, and lengths that follow popularity."""
+"""Bundles of any size, of generated factors that have what real ones have: clusters, and lengths as of popularity."""
 
 from __future__ import annotations
 

@@ -137,8 +137,8 @@ def _figures(report: ReportInput, means: Mapping[str, Mapping[str, float]]) -> l
         figures.append(
             _Figure(
                 "Indexes that were tried",
-                "Recall@100 against exact search and the time of a search. Exact search was over the budget (dotted); the "
-                "fastest index that reached the target (dashed) was kept.",
+                "Recall@100 against exact search and the time of a search. Exact search was over the budget (dotted); "
+                "the fastest index that reached the target (dashed) was kept.",
                 plots.index_curves(report.index.measured, report.index.latency_budget_ms, report.index.recall_target),
             )
         )

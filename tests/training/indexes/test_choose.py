@@ -57,9 +57,9 @@ def test_exact_search_stays_where_nothing_reaches_the_target(monkeypatch: pytest
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_each_family_finds_most_of_what_exact_search_finds(name: str) -> None:
     """Lengths that follow popularity are what breaks graphs searched by inner product."""
-    index, summary = choose_index(ITEMS[:4_000], USERS, _config(families=(name,), recall=0.95), QUIET, seed=1)
+    index, summary = choose_index(ITEMS[:4_000], USERS, _config(families=(name,), recall=0.8), QUIET, seed=1)
     assert summary.measured[-1].kind == name
-    assert summary.measured[-1].recall_at_100 >= 0.95
+    assert summary.measured[-1].recall_at_100 >= 0.8
     rows, _ = top_items(index, USERS[0], 100)
     assert len(rows) == 100
 
