@@ -21,6 +21,7 @@ from pydantic import (
 from recsvc.bundle.manifest import Component, ConfidenceRecipe, Kind, Objective
 from recsvc.events.schema import EVENT_TYPES
 from training.errors import ConfigInvalid
+from training.indexes.families import FamilyName
 
 _HERE: Final = Path(__file__).parent
 
@@ -142,6 +143,14 @@ class ContentConfig(Section):
     held_out_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
+class IndexConfig(Section):
+    """How the nearest-neighbour index is chosen."""
+
+    latency_ms: PositiveFloat
+    recall: Annotated[float, Field(gt=0, le=1)]
+    families: tuple[FamilyName, ...]
+
+
 class EvaluationConfig(Section):
     """The baselines."""
 
@@ -177,6 +186,7 @@ class RunConfig(Section):
     blend: BlendConfig
     trending: TrendingConfig
     content: ContentConfig
+    index: IndexConfig
     evaluation: EvaluationConfig
     ageing: AgeingConfig
     gate: GateConfig

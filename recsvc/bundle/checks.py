@@ -112,8 +112,8 @@ def check_shapes(bundle: Bundle) -> None:
     for name, (found, wanted) in expected.items():
         if found != wanted:
             raise BundleCorrupt(bundle.path / f"{name}.npy", f"has shape {found}, the manifest asks for {wanted}")
-    if bundle.index.ntotal != n_items or bundle.index.d != n_factors:
-        shape = (bundle.index.ntotal, bundle.index.d)
+    if len(bundle.index) != n_items or bundle.index.width != n_factors:
+        shape = (len(bundle.index), bundle.index.width)
         raise BundleCorrupt(
             bundle.path / INDEX_NAME, f"holds {shape} vectors, the manifest asks for {n_items, n_factors}"
         )

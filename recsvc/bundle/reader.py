@@ -22,6 +22,7 @@ from recsvc.bundle.checks import (
 )
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
 from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, replace_file, seal_of, sha256_of
+from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import MANIFEST_NAME, READABLE, SEAL_NAME, Manifest
 from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, Neighbours, StringTable
 
@@ -191,7 +192,7 @@ def _assemble(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[A
             category_items=arrays["category_items.rows"],
             published_at=arrays["published_at"],
         ),
-        index=_read_index(path / INDEX_NAME),
+        index=ItemIndex(_read_index(path / INDEX_NAME), arrays["item_factors"], manifest.index.pool),
         content=ContentMap(ids("content_features"), arrays["content_weights"], arrays["content_bias"])
         if manifest.content is not None
         else None,

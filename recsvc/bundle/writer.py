@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
+from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest
 from recsvc.bundle.types import Catalogue, ContentMap, Float32, Float64, IdTable, Interactions, Neighbours
 
@@ -34,7 +35,7 @@ class Contents:
     popularity: Float32
     trending: Float32
     catalogue: Catalogue
-    index: Any
+    index: ItemIndex
     report: str | None = None
     content: ContentMap | None = None
     neighbours: Neighbours | None = None
@@ -131,7 +132,9 @@ def _write_files(folder: Path, contents: Contents) -> dict[str, FileEntry]:
             np.save(file, np.ascontiguousarray(array), allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
-    _write_flushed(folder / INDEX_NAME, faiss.serialize_index(contents.index).tobytes())
+    faiss.write_index(contents.index.searcher, str(folder / INDEX_NAME))
+    with (folder / INDEX_NAME).open("rb") as file:
+        os.fsync(file.fileno())
     if contents.report is not None:
         _write_flushed(folder / REPORT_NAME, contents.report.encode())
     return {

@@ -6,14 +6,16 @@ The service and the offline evaluation rank blends through this module alone, so
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 
+from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec
 from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64, Neighbours
 from recsvc.scoring.foldin import Folded, strongest
-from recsvc.scoring.retrieval import best_places, top_items
+from recsvc.scoring.retrieval import best_places, first_allowed, top_items
 
 FACTORS, NEIGHBOURS, POPULARITY = range(len(COMPONENTS))
 """The rows of `contributions`."""
@@ -55,19 +57,34 @@ class BlendScorer:
     """
 
     def __init__(
-        self, index: Any, item_factors: Float32, neighbours: Neighbours | None, popularity: Float32, spec: BlendSpec
+        self,
+        index: ItemIndex,
+        item_factors: Float32,
+        neighbours: Neighbours | None,
+        popularity: Float32,
+        spec: BlendSpec,
     ) -> None:
-        """`index` a faiss index by inner product over `item_factors` float32 (n_items, n_factors); `popularity` float32
+        """`index` by inner product over `item_factors` float32 (n_items, n_factors); `popularity` float32
         (n_items,) as in `Bundle`. Raises ValueError when a weight asks for neighbours and there are none."""
         if neighbours is None and any(spec.weights["neighbours"]):
             raise ValueError("the blend gives neighbours a weight, and there are none")
         self.index = index
         self.item_factors = item_factors
         self.neighbours = neighbours
-        self.popularity = popularity_scores(popularity)
-        self.by_popularity: Int32 = np.argsort(-self.popularity, kind="stable").astype(np.int32)
+        self._popularity = popularity
         self._spec = spec
         self._weights = np.array([spec.weights[name] for name in COMPONENTS], dtype=np.float32)
+
+    @cached_property
+    def popularity(self) -> Float32:
+        """`popularity_scores` of the model's items; float32 (n_items,). Made when first asked for, as an order is of a
+        large catalogue: opening a model waits for neither."""
+        return popularity_scores(self._popularity)
+
+    @cached_property
+    def by_popularity(self) -> Int32:
+        """The rows from the most popular on, ties by row; int32 (n_items,)."""
+        return np.argsort(-self.popularity, kind="stable").astype(np.int32)
 
     def weights(self, history_items: int) -> Float32:
         """The weight of each component for a history of so many items, in the order of COMPONENTS; float32 (3,)."""
@@ -117,7 +134,7 @@ class Blended:
         if self._sums is not None:
             offers.append(self._sums.best(wanted, allowed))
         if self.weights[POPULARITY] > 0:
-            offers.append(_first_allowed(self._scorer.by_popularity, wanted, allowed))
+            offers.append(first_allowed(self._scorer.by_popularity, wanted, allowed))
         rows = np.unique(np.concatenate(offers)).astype(np.int32)
         scores = self.score(rows)
         # The rows ascend and the sort is stable: equal scores stay in the order of their rows.
@@ -230,15 +247,3 @@ def _products(factors: Float32, vector: Float32, rows: Int32) -> Float32:
     if len(rows) * _MANY > len(factors):
         return np.asarray(np.einsum("ij,j->i", factors, vector)[rows])
     return np.asarray(np.einsum("ij,j->i", factors[rows], vector), dtype=np.float32)
-
-
-def _first_allowed(order: Int32, k: int, allowed: Bool | None) -> Int32:
-    """The first `k` of an order that may come."""
-    if allowed is None:
-        return order[:k]
-    span = 2 * k
-    while True:
-        found = order[:span][allowed[order[:span]]]
-        if len(found) >= k or span >= len(order):
-            return found[:k]
-        span *= 4

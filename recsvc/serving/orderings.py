@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from recsvc.bundle.types import NO_TIME, Bundle, Float32, Int32, Int64
+from recsvc.bundle.types import NO_TIME, Bool, Bundle, Float32, Int32, Int64
+from recsvc.scoring.retrieval import first_allowed
 from recsvc.serving.candidates import NO_REASON, CandidateList, Source, alternated, joined, plain
 from recsvc.serving.degraded import Degraded
 from recsvc.serving.eligible import NO_ROWS, Eligible
@@ -125,22 +126,26 @@ class Orderings:
 
     def _best(self, source: Source, category: int | None, among: Eligible, depth: int) -> tuple[Int32, Float32]:
         """The best eligible rows of trending or popular, and their scores: shares of the best value, 0 to 1."""
-        order = self.order(source, category)
-        order = order[among.allowed[order]]
+        order, allowed = self.order(source, category), among.allowed
         added = self._new_rows(among.changed) if source is Source.POPULAR else NO_ROWS
         if category is not None:
-            moved = among.changed.rows[among.changed.moved]
-            order = order[~np.isin(order, moved)] if len(moved) else order
+            allowed = _but(allowed, among.changed.rows[among.changed.moved])
             added = self._view.moved_to(self._view.category_name(category))
             added = added[added < among.changed.n_rows]
         added = added[among.allowed[added]]
         if source is Source.TRENDING:
             added = added[self._shares(source, added) > 0]
-        # What is demoted may belong further down than the first `depth`, and everything else in its place.
-        demoted = among.factors[order] < 1.0 if among.factors is not None else np.zeros(len(order), dtype=np.bool_)
-        rows = np.concatenate([order[~demoted][:depth], order[demoted], added]).astype(np.int32)
+        demoted = NO_ROWS
+        if among.factors is None:
+            head = first_allowed(order, depth, allowed)
+        else:
+            # What is demoted may belong further down than the first `depth`, and everything else in its place.
+            order = order[allowed[order]]
+            lowered = among.factors[order] < 1.0
+            head, demoted = order[~lowered][:depth], order[lowered]
+        rows = np.concatenate([head, demoted, added]).astype(np.int32)
         scores = among.weighed(rows, self._shares(source, rows))
-        if demoted.any() or len(added):
+        if len(demoted) or len(added):
             best = np.argsort(-scores, kind="stable")[:depth]
             rows, scores = rows[best], scores[best]
         return rows, scores
@@ -148,8 +153,9 @@ class Orderings:
     def _latest(self, among: Eligible, depth: int) -> tuple[Int32, Float32]:
         """The newest eligible rows; the score is the rank, from 1 down."""
         changed, order = among.changed, self.order(Source.LATEST)
-        order = order[among.allowed[order]]
-        order = order[~np.isin(order, changed.rows[changed.redated])] if changed.redated.any() else order
+        allowed = _but(among.allowed, changed.rows[changed.redated])
+        # A demoted item gives its place to all behind it, so the first `depth` are not enough.
+        order = first_allowed(order, depth, allowed) if among.factors is None else order[allowed[order]]
         dated = changed.redated & (changed.published != NO_TIME) & among.allowed[changed.rows]
         rows = np.concatenate([changed.rows[dated], order]).astype(np.int32)
         dates = np.concatenate([changed.published[dated], self._bundle.catalogue.published_at[order]])
@@ -183,6 +189,15 @@ class Orderings:
             own = self._view.category_codes(row)
             codes[position] = next((code for code in own if code in asked), own[0] if own else NO_REASON)
         return codes
+
+
+def _but(allowed: Bool, rows: Int32) -> Bool:
+    """What is allowed, without these rows."""
+    if not len(rows):
+        return allowed
+    others = allowed.copy()
+    others[rows] = False
+    return others
 
 
 def _ranks(count: int) -> Float32:

@@ -26,6 +26,7 @@ _PARTS: Final = {
     "fitting": "fitting",
     "fold-in": "folding",
     "search": "searching",
+    "opening": "opening",
     "blend": "blending",
     "assignment": "assigning",
     "http": "answering",

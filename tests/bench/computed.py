@@ -86,7 +86,7 @@ def _in_process(bundle: Bundle) -> tuple[list[float], list[float]]:
             started = time.perf_counter()
             found = for_user(model, known, (), _DEPTH, AS_OF)
             between = time.perf_counter()
-            bundle.index.search(bundle.user_factors[number : number + 1], _DEPTH)
+            bundle.index.searcher.search(bundle.user_factors[number : number + 1], _DEPTH)
             ended = time.perf_counter()
             assert len(found) == _DEPTH
             if number >= _WARM_UP:
