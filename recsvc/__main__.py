@@ -23,6 +23,7 @@ from recsvc.catalog.snapshot import read_erasures
 from recsvc.experiments.errors import FileInvalid
 from recsvc.experiments.file import read_experiments
 from recsvc.listener import BACKLOG, ListenRefused, address_of, listen
+from recsvc.protocol import JoiningProtocol
 from recsvc.settings import Settings, SettingsInvalid, load_settings
 from recsvc.store.directory_lock import DirectoryLock
 from recsvc.store.embedded import EmbeddedRedis
@@ -138,6 +139,7 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         "recsvc.asgi:application",
         factory=True,
         workers=settings.workers,
+        http=JoiningProtocol,
         lifespan="on",
         ws="none",
         log_config=None,

@@ -236,6 +236,10 @@ def configure_logging(level: str, log_format: str) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": level.upper()},
             # Its start-up chatter repeats what we print; its warnings matter.
-            "loggers": {"uvicorn": {"level": "WARNING" if level != "debug" else "DEBUG"}},
+            "loggers": {
+                "uvicorn": {"level": "WARNING" if level != "debug" else "DEBUG"},
+                # Named, or a child of the former is switched on again, and each answer pays for a line nobody sees.
+                "uvicorn.access": {"propagate": False},
+            },
         }
     )
