@@ -24,7 +24,7 @@ from recsvc.api.experiment_schemas import (
 )
 from recsvc.api.strict_json import StrictJSONRoute
 from recsvc.bundle.errors import BundleError
-from recsvc.experiments.assignment import Assignment
+from recsvc.experiments.assignment import Assignment, Who
 from recsvc.experiments.definition import Definition, Experiment, Key
 from recsvc.experiments.live import MAX_RUNNING
 
@@ -158,8 +158,8 @@ async def preview(request: Request, key: KeyPath, body: PreviewBody) -> Response
 
 
 async def _previewed(service: Service, found: Experiment, user_id: str) -> dict[str, Any]:
-    unit_id = user_id if found.unit == "unit_id" else None
-    outcome = await service.experimenting.outcome(found, user_id, unit_id)
+    who = Who(user_id, unit_id=user_id if found.unit == "unit_id" else None)
+    outcome = await service.experimenting.outcome(found, who)
     if isinstance(outcome, Assignment):
         return {"user_id": user_id, "variant": outcome.variant.key, "forced": outcome.forced, "left": None}
     return {"user_id": user_id, "variant": None, "forced": False, "left": outcome.value}

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from recsvc.bundle.errors import VersionUnknown
-from recsvc.experiments.assignment import Assigned
+from recsvc.experiments.assignment import Assigned, Who
 from recsvc.experiments.targeting import NO_TRAITS, Traits
 from recsvc.serving import cursor as cursors
 from recsvc.serving import sources
@@ -116,7 +116,7 @@ class Recommender:
 
     def assign(self, user_id: str, unit_id: str | None = None, traits: Traits = NO_TRAITS) -> Assigned:
         """The variants that `recommend` gives the user where the request names none: no I/O, a few microseconds."""
-        return self._experimenting.assign(user_id, unit_id, traits)
+        return self._experimenting.assign(Who(user_id, unit_id), traits)
 
     async def recommend(self, user_id: str, filters: Filters, taken: Sequence[str] = ()) -> Answer:
         """A page for a user; `taken` item ids were handed out elsewhere and do not come.
@@ -124,7 +124,18 @@ class Recommender:
         A user that was merged into another one is answered as that one. Raises NoModel, LiveDataMissing,
         ParameterInvalid (cursor, model, variant, assigned), BundleCorrupt and FormatUnsupported for `model=`.
         """
-        part = await self._part(user_id, filters)
+        who = Who(user_id, filters.unit_id)
+        part = await self._part(who, filters)
+        answer = await self._to_user(user_id, filters, taken, part)
+        if answer.found is not None and answer.found.unit is not None:
+            # Who the account began as stands beside its list: seldom, the variant turns out to be another one.
+            own = await self._part(who._replace(began_as=answer.found.unit), filters)
+            if own.arms != part.arms:
+                part, answer = own, await self._to_user(user_id, filters, taken, own)
+        self._telemetry.count_arms(part.arms)
+        return answer
+
+    async def _to_user(self, user_id: str, filters: Filters, taken: Sequence[str], part: Part) -> Answer:
         model = await self._model(filters, part.model)
         candidates = partial(self._personal.get, model, user_id, normal(filters.categories))
         hidden = model.view.rows_of((*filters.exclude, *taken))
@@ -185,10 +196,10 @@ class Recommender:
         """Ends what is under way."""
         await self._personal.close()
 
-    async def _part(self, user_id: str, filters: Filters) -> Part:
+    async def _part(self, who: Who, filters: Filters) -> Part:
         if filters.model is None:
             experimenting = self._experimenting
-            assigned = await experimenting.of_request(user_id, filters.unit_id, filters.chosen)
+            assigned = await experimenting.of_request(who, filters.chosen)
             return experimenting.part(assigned, chosen=filters.chosen is not None)
         if filters.chosen is not None:
             raise ParameterInvalid("model", "cannot be chosen together with a variant, which has a model; send one")
