@@ -167,12 +167,11 @@ async def _previewed(service: Service, found: Experiment, user_id: str) -> dict[
 
 async def _check_models(service: Service, definition: Definition) -> None:
     for variant in definition.variants:
-        if variant.model is None:
-            continue
-        try:
-            await service.pool.get(variant.model)
-        except BundleError as exc:
-            raise ModelUnusable(f"variant {variant.key!r} has the model {variant.model!r}: {exc}") from exc
+        for version in variant.models:
+            try:
+                await service.pool.get(version)
+            except BundleError as exc:
+                raise ModelUnusable(f"variant {variant.key!r} has the model {version!r}: {exc}") from exc
 
 
 def _revision(if_match: str | None) -> int | None:

@@ -178,7 +178,7 @@ class Assigner:
     def models(self) -> frozenset[str]:
         """The versions that running experiments need."""
         variants = (variant for placing in self._running for variant in placing.experiment.variants)
-        return frozenset(variant.model for variant in variants if variant.model is not None)
+        return frozenset(version for variant in variants for version in variant.models)
 
     def placing(self, key: str) -> Placing | None:
         """The experiment, or None for one that is archived or unknown."""

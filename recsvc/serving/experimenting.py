@@ -32,12 +32,18 @@ class Chosen:
 @dataclass(frozen=True, slots=True)
 class Part:
     """What a request has to do with experiments. `model` of the variant, None for the model in use; `fell_back` where
-    the variant's could not be had; `arms` as the token and the answer say it. `lasting`: the same request has the same
-    part until the experiments or the user change; one with a variant that the caller chose needs a key each time."""
+    the variant's could not be had; `arms` as the token and the answer say it.
+
+    `teams` are the two models to interleave, `exploration` the share of places given to chance. `lasting`: the same
+    request has the same answer until the experiments or the user change. Not so where there is chance in it, nor where
+    the caller chose the variant, which needs a key each time.
+    """
 
     model: ServedModel | None = None
     fell_back: bool = False
     arms: tuple[Arm, ...] = ()
+    teams: tuple[ServedModel, ServedModel] | None = None
+    exploration: float = 0.0
     lasting: bool = True
 
 
@@ -90,11 +96,24 @@ class Experimenting:
         """The part of a request with these assignments, one of them `chosen` by the caller."""
         if not assigned.assignments:
             return NO_PART
-        version = None if assigned.decisive is None else assigned.decisive.variant.model
-        model = None if version is None else self._pool.opened(version)
-        fell_back = version is not None and model is None
-        arms = assigned.fallen_back if fell_back else assigned.arms
-        return Part(model, fell_back, arms, lasting=not (fell_back or chosen))
+        if assigned.decisive is None:
+            return Part(arms=assigned.arms, lasting=not chosen)
+        variant = assigned.decisive.variant
+        if not all(map(self._pool.opened, variant.models)):
+            return Part(fell_back=True, arms=assigned.fallen_back, lasting=False)
+        if variant.teams is not None:
+            first, second = map(self._opened, variant.teams)
+            if first is None or second is None or first is second:
+                # The champion has become the other team: there is nothing to compare.
+                return Part(fell_back=True, arms=assigned.fallen_back, lasting=False)
+            return Part(arms=assigned.arms, teams=(first, second), lasting=False)
+        exploration = variant.exploration
+        model = None if variant.model is None else self._pool.opened(variant.model)
+        lasting = not (chosen or exploration)
+        return Part(model, arms=assigned.arms, exploration=exploration, lasting=lasting)
+
+    def _opened(self, version: str | None) -> ServedModel | None:
+        return self._pool.active if version is None else self._pool.opened(version)
 
 
 def _picked(assigner: Assigner, chosen: Chosen) -> Assignment:
