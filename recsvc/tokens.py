@@ -2,9 +2,10 @@
 
 "r1." or "r2.", payload "." mac, both base64url. Payload, little-endian: issued u32 (Unix seconds), user digest 8 bytes,
 nonce 8 bytes, then placement and model version, each a length byte and UTF-8. In "r2." follow the experiments: how many
-u8, and for each the experiment, the variant (as above), the phase u16 and flags u8 (1 forced, 2 fallback). An answer
-outside of experiments has an "r1." token. The mac is HMAC-SHA256 over the prefix and the payload, cut to 16 bytes
-(128 bits; RFC 2104, section 5, asks for at least half of the digest).
+u8, and for each the experiment, the variant (as above), the phase u16 and flags u8 (1 forced, 2 fallback); then, if
+there are any, the marks of items (`_marked`). An answer outside of experiments has an "r1." token. The mac is
+HMAC-SHA256 over the prefix and the payload, cut to 16 bytes (128 bits; RFC 2104, section 5, asks for at least half of
+the digest).
 
 What follows the nonce is the same for everybody with the same assignment, and is kept ready.
 """
@@ -18,12 +19,13 @@ import hmac
 import os
 import secrets
 import struct
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from recsvc.eventlog.event import Arm
 
@@ -32,6 +34,9 @@ _WITH_EXPERIMENTS: Final = "r2."
 _HEAD: Final = struct.Struct("<I8s8s")
 _ARM: Final = struct.Struct("<HB")
 _FORCED, _FALLBACK = 1, 2
+_OF_TEAMS, _OF_PROPENSITIES = 1, 2
+TEAMS: Final = ("a", "b")
+"""What the log calls the first and the second team of an interleaved list."""
 _MAC_BYTES: Final = 16
 _DIGEST_BYTES: Final = 8
 _KEY_BYTES: Final = 32
@@ -59,6 +64,16 @@ random_bytes: Final = _Entropy().take
 """So many bytes that nobody can foresee, at most 4,096; for use from one thread."""
 
 
+class Mark(NamedTuple):
+    """What a token says of one item: the team that placed it, or the probability with which it got its place."""
+
+    team: str | None = None
+    propensity: float | None = None
+
+
+NO_MARK: Final = Mark()
+
+
 class TokenInvalid(Exception):  # noqa: N818
     """A recommendation_id that this service did not sign, that was altered, or that is too old."""
 
@@ -73,6 +88,12 @@ class Token:
     user_digest: bytes
     nonce: bytes
     experiments: tuple[Arm, ...] = ()
+    marks: Mapping[int, Mark] = field(default_factory=dict)
+
+    def mark_of(self, item_id: str) -> Mark | None:
+        """What is said of the item; None also for two items of the answer that cannot be told apart (one answer of 20
+        in 345 has such two). An item that was not in the answer is taken for one of it once in 3,000 times."""
+        return self.marks.get(_fingerprint(item_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +120,21 @@ class TokenSigner:
             raise ValueError("a signer needs at least one key")
         self._keys = tuple(keys)
 
-    def stamp(self, *, placement: str, model_version: str, user_id: str, experiments: tuple[Arm, ...] = ()) -> Stamp:
+    def stamp(
+        self,
+        *,
+        placement: str,
+        model_version: str,
+        user_id: str,
+        experiments: tuple[Arm, ...] = (),
+        marks: Sequence[tuple[str, Mark]] = (),
+    ) -> Stamp:
         """What issues tokens that differ in nothing but time and nonce; names at most 255 bytes, an empty `user_id` for
-        nobody."""
+        nobody. `marks` of item ids, at most 255 and all of one kind, belong to an answer with experiments."""
         key = self._keys[0]
         prefix = _WITH_EXPERIMENTS if experiments else _PLAIN
-        return Stamp(prefix, key, _user_digest(key, user_id), _tail(placement, model_version, experiments))
+        tail = _tail(placement, model_version, experiments)
+        return Stamp(prefix, key, _user_digest(key, user_id), tail + _marked(marks) if marks else tail)
 
     def issue(
         self, *, issued: int, placement: str, model_version: str, user_id: str, experiments: tuple[Arm, ...] = ()
@@ -193,7 +223,40 @@ def _parse(payload: bytes, *, with_experiments: bool) -> Token:
         phase, flags = _ARM.unpack_from(payload, at)
         at += _ARM.size
         arms.append(Arm(experiment, phase, variant, bool(flags & _FORCED), bool(flags & _FALLBACK)))
-    return Token(issued, placement, version, digest, nonce, tuple(arms))
+    return Token(issued, placement, version, digest, nonce, tuple(arms), _read_marks(payload, at))
+
+
+def _marked(marks: Sequence[tuple[str, Mark]]) -> bytes:
+    """How many u8 and the kind u8 (1 teams, 2 propensities); fingerprints u16 each; then the teams, a bit each from the
+    lowest of a byte on (0 the first team), or the propensities, binary16 each: within 0.05 % where above 0.00006."""
+    prints = struct.pack(f"<{len(marks)}H", *(_fingerprint(item_id) for item_id, _ in marks))
+    if marks[0][1].team is not None:
+        bits = sum((mark.team == TEAMS[1]) << place for place, (_, mark) in enumerate(marks))
+        return bytes((len(marks), _OF_TEAMS)) + prints + bits.to_bytes((len(marks) + 7) // 8, "little")
+    propensities = struct.pack(f"<{len(marks)}e", *(mark.propensity for _, mark in marks))
+    return bytes((len(marks), _OF_PROPENSITIES)) + prints + propensities
+
+
+def _read_marks(payload: bytes, at: int) -> dict[int, Mark]:
+    if at >= len(payload):
+        return {}
+    number, kind = payload[at], payload[at + 1]
+    prints = struct.unpack_from(f"<{number}H", payload, at + 2)
+    at += 2 + 2 * number
+    if kind == _OF_TEAMS:
+        bits = int.from_bytes(payload[at:], "little")
+        marks = [Mark(team=TEAMS[bits >> place & 1]) for place in range(number)]
+    else:
+        marks = [Mark(propensity=value) for value in struct.unpack_from(f"<{number}e", payload, at)]
+    found: dict[int, Mark] = {}
+    for fingerprint, mark in zip(prints, marks, strict=True):
+        if found.setdefault(fingerprint, mark) != mark:
+            found[fingerprint] = NO_MARK
+    return {fingerprint: mark for fingerprint, mark in found.items() if mark != NO_MARK}
+
+
+def _fingerprint(item_id: str) -> int:
+    return zlib.crc32(item_id.encode("utf-8")) & 0xFFFF
 
 
 @lru_cache(_TAILS_KEPT)

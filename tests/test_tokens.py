@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import stat
 import string
+import zlib
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,12 +15,13 @@ import pytest
 from recsvc.credentials import parse_token_keys
 from recsvc.eventlog.event import Arm
 from recsvc.experiments.live import MAX_RUNNING
-from recsvc.tokens import MAX_CHARACTERS, TokenInvalid, TokenSigner, load_or_create_key
+from recsvc.tokens import MAX_CHARACTERS, TEAMS, Mark, Token, TokenInvalid, TokenSigner, load_or_create_key
 
 NOW = 1_790_000_000
 OLD, NEW = b"o" * 32, b"n" * 32
 
 
+PRINT = zlib.crc32(b"item-0") & 0xFFFF
 ARMS = (Arm("ranker-7", 3, "treatment", False, True), Arm("digest", 1, "control", True))
 
 
@@ -52,6 +54,45 @@ def test_experiments_come_back_as_they_were() -> None:
     assert text.startswith("r2.")
     assert (token.experiments, token.placement) == (ARMS, "home")
     assert signer.is_of(token, "u1")
+
+
+class TestMarks:
+    def marked(self, *marks: tuple[str, Mark]) -> Token:
+        signer = TokenSigner([NEW])
+        stamp = signer.stamp(placement="home", model_version="m", user_id="u1", experiments=ARMS, marks=marks)
+        return signer.verify(stamp.issue(NOW).decode("ascii"), now=NOW, max_age_seconds=60)
+
+    @pytest.mark.parametrize("number", [1, 7, 8, 9, 100])
+    def test_teams_come_back_by_item(self, number: int) -> None:
+        marks = [(f"item-{i}", Mark(team=TEAMS[i * i % 3 % 2])) for i in range(number)]
+        token = self.marked(*marks)
+        assert [token.mark_of(item) for item, _ in marks] == [mark for _, mark in marks]
+        assert token.experiments == ARMS
+
+    def test_propensities_come_back_within_a_two_thousandth(self) -> None:
+        marks = [(f"item-{i}", Mark(propensity=0.7**i)) for i in range(25)]
+        token = self.marked(*marks)
+        for item, mark in marks:
+            found = token.mark_of(item)
+            assert found is not None
+            assert found.propensity == pytest.approx(mark.propensity, rel=1 / 2048)
+
+    def test_of_an_item_that_is_not_in_the_answer_nothing_is_said(self) -> None:
+        assert self.marked(("item-1", Mark(team="a"))).mark_of("item-2") is None
+
+    def test_of_items_that_cannot_be_told_apart_nothing_is_said(self) -> None:
+        first = "item-0"
+        same = next(f"item-{i}" for i in range(1, 10**6) if zlib.crc32(f"item-{i}".encode()) & 0xFFFF == PRINT)
+        assert self.marked((first, Mark(team="a")), (same, Mark(team="b"))).mark_of(first) is None
+        assert self.marked((first, Mark(team="a")), (same, Mark(team="a"))).mark_of(first) == Mark(team="a")
+
+    def test_a_list_of_a_hundred_fits_beside_the_most_experiments(self) -> None:
+        longest = tuple(Arm(f"{i:048}", 1_000, "v" * 48) for i in range(MAX_RUNNING))
+        marks = [(f"item-{i}", Mark(propensity=0.5)) for i in range(100)]
+        stamp = TokenSigner([NEW]).stamp(
+            placement="batch", model_version="m" * 64, user_id="u1", experiments=longest, marks=marks
+        )
+        assert len(stamp.issue(NOW)) < MAX_CHARACTERS
 
 
 def test_tokens_of_the_release_before_stay_valid() -> None:

@@ -24,7 +24,7 @@ from recsvc.api.experiment_schemas import (
 )
 from recsvc.api.strict_json import StrictJSONRoute
 from recsvc.bundle.errors import BundleError
-from recsvc.experiments.assignment import Assignment
+from recsvc.experiments.assignment import Assignment, Who
 from recsvc.experiments.definition import Definition, Experiment, Key
 from recsvc.experiments.live import MAX_RUNNING
 
@@ -158,8 +158,8 @@ async def preview(request: Request, key: KeyPath, body: PreviewBody) -> Response
 
 
 async def _previewed(service: Service, found: Experiment, user_id: str) -> dict[str, Any]:
-    unit_id = user_id if found.unit == "unit_id" else None
-    outcome = await service.experimenting.outcome(found, user_id, unit_id)
+    who = Who(user_id, unit_id=user_id if found.unit == "unit_id" else None)
+    outcome = await service.experimenting.outcome(found, who)
     if isinstance(outcome, Assignment):
         return {"user_id": user_id, "variant": outcome.variant.key, "forced": outcome.forced, "left": None}
     return {"user_id": user_id, "variant": None, "forced": False, "left": outcome.value}
@@ -167,12 +167,11 @@ async def _previewed(service: Service, found: Experiment, user_id: str) -> dict[
 
 async def _check_models(service: Service, definition: Definition) -> None:
     for variant in definition.variants:
-        if variant.model is None:
-            continue
-        try:
-            await service.pool.get(variant.model)
-        except BundleError as exc:
-            raise ModelUnusable(f"variant {variant.key!r} has the model {variant.model!r}: {exc}") from exc
+        for version in variant.models:
+            try:
+                await service.pool.get(version)
+            except BundleError as exc:
+                raise ModelUnusable(f"variant {variant.key!r} has the model {version!r}: {exc}") from exc
 
 
 def _revision(if_match: str | None) -> int | None:

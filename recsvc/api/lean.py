@@ -19,7 +19,7 @@ from recsvc.api.auth import Keyring
 from recsvc.api.dependencies import Service
 from recsvc.api.errors import ApiError
 from recsvc.api.middleware import fresh_request_id, own_request_id
-from recsvc.serving.recommender import Answer
+from recsvc.serving.answer import Answer
 from recsvc.telemetry import RouteTally, Telemetry
 
 ROUTE: Final = "/v1/users/{user_id:path}/recommendations"

@@ -31,8 +31,8 @@ from recsvc.api.schemas import BatchAnswer, BatchElement, BatchRequest, ListFilt
 from recsvc.api.serving_errors import InvalidElement, api_error, document
 from recsvc.api.strict_json import StrictJSONRoute
 from recsvc.bundle.errors import BundleError
+from recsvc.serving.answer import Filters
 from recsvc.serving.errors import ParameterInvalid
-from recsvc.serving.recommender import Filters
 
 router = APIRouter(tags=["recommendations"], route_class=StrictJSONRoute)
 

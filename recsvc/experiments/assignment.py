@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from recsvc.eventlog.event import Arm
 from recsvc.experiments.definition import Experiment, Phase, Variant
@@ -13,6 +13,15 @@ from recsvc.experiments.hashing import BUCKETS, NAMESPACE_BUCKETS, bucket, names
 from recsvc.experiments.targeting import NO_TRAITS, Traits, compiled
 
 _MOST_KNOWN: Final = 10_000
+
+
+class Who(NamedTuple):
+    """Whose assignment is asked for. `unit_id` that the request brought; `began_as` the visitor with whom the account
+    began, whose variants it keeps."""
+
+    user_id: str
+    unit_id: str | None = None
+    began_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,12 +124,12 @@ class Placing:
         """The assignment to a variant that somebody else chose, or None where there is no such variant."""
         return (self._forced if forced else self._assignments).get(key)
 
-    def place(self, user_id: str, unit_id: str | None, traits: Traits, now: float) -> Assignment | Left:
+    def place(self, who: Who, traits: Traits, now: float) -> Assignment | Left:
         """The user's variant, or why there is none; `now` Unix seconds."""
-        forced = self._forced_users.get(user_id)
+        forced = self._forced_users.get(who.user_id)
         if forced is not None:
             return forced
-        unit = unit_id if self.by_unit_id else user_id
+        unit = who.unit_id if self.by_unit_id else who.began_as or who.user_id
         if unit is None:
             return Left.NO_UNIT
         value = unit.encode("utf-8")
@@ -162,12 +171,14 @@ class Assigner:
         self._known: dict[tuple[Assignment, ...], Assigned] = {(): NOTHING_ASSIGNED}
         self.targets = any(placing.targets for placing in self._running)
         """Whether `assign` wants to know the traits of users."""
+        self.by_user = any(not placing.by_unit_id for placing in self._running)
+        """Whether it matters who a user began as."""
 
     @property
     def models(self) -> frozenset[str]:
         """The versions that running experiments need."""
         variants = (variant for placing in self._running for variant in placing.experiment.variants)
-        return frozenset(variant.model for variant in variants if variant.model is not None)
+        return frozenset(version for variant in variants for version in variant.models)
 
     def placing(self, key: str) -> Placing | None:
         """The experiment, or None for one that is archived or unknown."""
@@ -175,8 +186,7 @@ class Assigner:
 
     def assign(
         self,
-        user_id: str,
-        unit_id: str | None = None,
+        who: Who,
         traits: Traits = NO_TRAITS,
         now: float = 0.0,
         chosen: Assignment | None = None,
@@ -190,21 +200,19 @@ class Assigner:
         for placing in self._running:
             if (decided and placing.decides) or (chosen is not None and chosen.experiment == placing.key):
                 continue
-            assignment = placing.place(user_id, unit_id, traits, now)
+            assignment = placing.place(who, traits, now)
             if isinstance(assignment, Assignment):
                 found.append(assignment)
                 decided = decided or placing.decides
         return self._of(tuple(found))
 
-    def outcome(
-        self, experiment: Experiment, user_id: str, unit_id: str | None, traits: Traits, now: float
-    ) -> Assignment | Left:
+    def outcome(self, experiment: Experiment, who: Who, traits: Traits, now: float) -> Assignment | Left:
         """What becomes of the user in one experiment, were it the latest that runs."""
         here = Placing(experiment)
-        others = self.assign(user_id, unit_id, traits, now)
+        others = self.assign(who, traits, now)
         if here.decides and others.decisive is not None and others.decisive.experiment != here.key:
             return Left.TAKEN
-        return here.place(user_id, unit_id, traits, now)
+        return here.place(who, traits, now)
 
     def _of(self, assignments: tuple[Assignment, ...]) -> Assigned:
         known = self._known.get(assignments)

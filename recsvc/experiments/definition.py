@@ -53,18 +53,44 @@ class Defined(BaseModel):
 
 
 class Variant(Defined):
-    """One arm. Without a `model` its users are answered by the champion, whichever that is."""
+    """One arm. Without a `model` its users are answered by the champion, whichever that is.
+
+    With `mode` "interleave" each list is made of those of two models, the `teams`; with `exploration` above 0 every
+    place of a list is given to chance with that probability.
+    """
 
     key: Key
     weight: Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)] = Field(
         default=1.0, description="Its share, in proportion to the sum of all weights."
     )
     model: Name | None = Field(default=None, description="A version of the registry; null: the champion.")
+    mode: Literal["interleave"] | None = None
+    teams: tuple[Name | None, Name | None] | None = Field(
+        default=None, description="Two versions to interleave, a and b in the log; null: the champion."
+    )
+    exploration: Annotated[float, Field(strict=True, ge=0, le=0.5, allow_inf_nan=False)] = Field(
+        default=0.0, description="The probability with which a place of the list is given to chance."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.mode is None) is not (self.teams is None):
+            raise ValueError('mode "interleave" and the two teams go together; give both or none')
+        if self.teams is not None and self.teams[0] == self.teams[1]:
+            raise ValueError("teams: both are the same model; name two")
+        if self.teams is not None and (self.model is not None or self.exploration):
+            raise ValueError("teams stand instead of a model, and without exploration; leave those out")
+        return self
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The versions that it needs beside the champion."""
+        return tuple(version for version in (self.model, *(self.teams or ())) if version is not None)
 
     @property
     def decides(self) -> bool:
         """Whether it changes the list that its users get."""
-        return self.model is not None
+        return self.model is not None or self.mode is not None or self.exploration > 0
 
 
 class Namespace(Defined):

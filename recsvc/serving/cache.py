@@ -49,13 +49,15 @@ class Found:
     """A list, and whether Redis took part: False is `degraded: cache`. `hidden` item rows of it do not come.
 
     `sequence` is the number at which it is the list of the user who was asked for, None where it is not known to be;
-    `shared` says that it is the list of all newcomers, good until `until` (Unix seconds) or a change of the catalogue.
+    `unit` whose id experiments hash for that user, where it is another one's; `shared` says that it is the list of all
+    newcomers, good until `until` (Unix seconds) or a change of the catalogue.
     """
 
     candidates: CandidateList
     cached: bool
     hidden: frozenset[int] = frozenset()
     sequence: int | None = None
+    unit: str | None = None
     shared: bool = False
     until: float = math.inf
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from recsvc.eventlog.event import Arm
-from recsvc.experiments.assignment import Assigned, Assigner, Assignment, Left
+from recsvc.experiments.assignment import Assigned, Assigner, Assignment, Left, Who
 from recsvc.experiments.definition import Experiment
 from recsvc.experiments.targeting import NO_TRAITS, Traits
 from recsvc.serving.errors import ParameterInvalid
@@ -32,12 +32,18 @@ class Chosen:
 @dataclass(frozen=True, slots=True)
 class Part:
     """What a request has to do with experiments. `model` of the variant, None for the model in use; `fell_back` where
-    the variant's could not be had; `arms` as the token and the answer say it. `lasting`: the same request has the same
-    part until the experiments or the user change; one with a variant that the caller chose needs a key each time."""
+    the variant's could not be had; `arms` as the token and the answer say it.
+
+    `teams` are the two models to interleave, `exploration` the share of places given to chance. `lasting`: the same
+    request has the same answer until the experiments or the user change. Not so where there is chance in it, nor where
+    the caller chose the variant, which needs a key each time.
+    """
 
     model: ServedModel | None = None
     fell_back: bool = False
     arms: tuple[Arm, ...] = ()
+    teams: tuple[ServedModel, ServedModel] | None = None
+    exploration: float = 0.0
     lasting: bool = True
 
 
@@ -62,11 +68,11 @@ class Experimenting:
         self._telemetry = telemetry
         self._clock = clock
 
-    def assign(self, user_id: str, unit_id: str | None = None, traits: Traits = NO_TRAITS) -> Assigned:
+    def assign(self, who: Who, traits: Traits = NO_TRAITS) -> Assigned:
         """The user's assignments: no I/O, a few microseconds."""
-        return self._assigner().assign(user_id, unit_id, traits, self._clock())
+        return self._assigner().assign(who, traits, self._clock())
 
-    async def of_request(self, user_id: str, unit_id: str | None, chosen: Chosen | None) -> Assigned:
+    async def of_request(self, who: Who, chosen: Chosen | None) -> Assigned:
         """The same with what the caller chose; the user resource is read where a running experiment is targeted.
 
         Raises ParameterInvalid for an experiment or a variant that there is not.
@@ -76,26 +82,38 @@ class Experimenting:
         if assigner.targets:
             # Without Redis nobody is known to be a target: those experiments go without this request, in all variants.
             with suppress(StoreUnavailable):
-                traits = await self._traits_of(user_id)
+                traits = await self._traits_of(who.user_id)
         picked = None if chosen is None else _picked(assigner, chosen)
-        return assigner.assign(user_id, unit_id, traits, self._clock(), picked)
+        return assigner.assign(who, traits, self._clock(), picked)
 
-    async def outcome(self, experiment: Experiment, user_id: str, unit_id: str | None) -> Assignment | Left:
+    async def outcome(self, experiment: Experiment, who: Who) -> Assignment | Left:
         """What becomes of a user in one experiment, were it the latest that runs. Raises `StoreUnavailable`."""
         assigner = self._assigner()
-        traits = await self._traits_of(user_id) if assigner.targets or experiment.targeting else NO_TRAITS
-        return assigner.outcome(experiment, user_id, unit_id, traits, self._clock())
+        traits = await self._traits_of(who.user_id) if assigner.targets or experiment.targeting else NO_TRAITS
+        return assigner.outcome(experiment, who, traits, self._clock())
 
     def part(self, assigned: Assigned, *, chosen: bool = False) -> Part:
-        """The part of a request with these assignments, one of them `chosen` by the caller. Counts them."""
+        """The part of a request with these assignments, one of them `chosen` by the caller."""
         if not assigned.assignments:
             return NO_PART
-        version = None if assigned.decisive is None else assigned.decisive.variant.model
-        model = None if version is None else self._pool.opened(version)
-        fell_back = version is not None and model is None
-        arms = assigned.fallen_back if fell_back else assigned.arms
-        self._telemetry.count_arms(arms)
-        return Part(model, fell_back, arms, lasting=not (fell_back or chosen))
+        if assigned.decisive is None:
+            return Part(arms=assigned.arms, lasting=not chosen)
+        variant = assigned.decisive.variant
+        if not all(map(self._pool.opened, variant.models)):
+            return Part(fell_back=True, arms=assigned.fallen_back, lasting=False)
+        if variant.teams is not None:
+            first, second = map(self._opened, variant.teams)
+            if first is None or second is None or first is second:
+                # The champion has become the other team: there is nothing to compare.
+                return Part(fell_back=True, arms=assigned.fallen_back, lasting=False)
+            return Part(arms=assigned.arms, teams=(first, second), lasting=False)
+        exploration = variant.exploration
+        model = None if variant.model is None else self._pool.opened(variant.model)
+        lasting = not (chosen or exploration)
+        return Part(model, arms=assigned.arms, exploration=exploration, lasting=lasting)
+
+    def _opened(self, version: str | None) -> ServedModel | None:
+        return self._pool.active if version is None else self._pool.opened(version)
 
 
 def _picked(assigner: Assigner, chosen: Chosen) -> Assignment:

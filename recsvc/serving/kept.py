@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from recsvc.serving.answer import Answer
 from recsvc.serving.cache import CandidateCache, Found
 from recsvc.serving.degraded import Degraded
 from recsvc.serving.experimenting import Part
-from recsvc.serving.recommender import Answer
 from recsvc.serving.served import ServedModel
 from recsvc.tokens import Stamp
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from recsvc.serving import sources
-from recsvc.serving.cache import CandidateCache, Found, ListKey, own_sequence
+from recsvc.serving.cache import CandidateCache, Compute, Found, ListKey, Look, own_sequence
 from recsvc.serving.candidates import CandidateList
 from recsvc.serving.knowledge import Knowledge, is_empty, of_history, of_user
 from recsvc.serving.paging import DEPTHS
@@ -61,18 +61,20 @@ class PersonalLists:
             if stored.has_positive:
                 return await self._cache.compute_alone(key, compute)
             return await self._shared(model, key, stored, None)
-        if look.found is not None:
-            return look.found
-        if look.read.user_id != user_id:
+        found = look.found or await self._missed(model, key, stored, look, compute)
+        return found if look.read.unit is None else replace(found, unit=look.read.unit)
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        await self._newcomers.close()
+
+    async def _missed(self, model: ServedModel, key: ListKey, stored: Knowledge, look: Look, compute: Compute) -> Found:
+        if look.read.user_id != key.user_id:
             stored = of_history(model.history(look.read.user_id))
         if not stored.has_positive and is_empty(look.read.news):
             self._cache.let_go(key, look.read)
             return await self._shared(model, key, stored, look.read)
         return await self._cache.compute(key, model, look, compute)
-
-    async def close(self) -> None:
-        """Ends what is under way."""
-        await self._newcomers.close()
 
     async def _compute(self, model: ServedModel, key: ListKey, read: UserRead | None) -> CandidateList:
         now = self._clock()

@@ -70,8 +70,9 @@ def state_key(user_id: str) -> str:
 
     `seq` sequence number; where there is none yet it begins at Redis' time in microseconds, so that it never repeats
     after an erasure. `dropped` `<partition>:<stream id>` of the newest recent event that no longer fits. `into` the
-    user this one was merged into, `sealed` the stream id of the entry that says so. `day`, in one number, the last day
-    with an event and which buckets of the duplicate filter there are (see `scripts/ingest.lua`).
+    user this one was merged into, `sealed` the stream id of the entry that says so. `unit` whose id experiments hash
+    instead: the visitor's with whom the account began. `day`, in one number, the last day with an event and which
+    buckets of the duplicate filter there are (see `scripts/ingest.lua`).
     """
     return f"{_TAGS[partition_of(user_id)]}:u:{user_id}"
 

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from recsvc.eventlog.event import Arm
+from recsvc.store.keys import state_key
 from tests.api.experimenters import in_variants, put, start
 from tests.api.sending import event, send, stored
 from tests.running import RunningService, ids, wait_until
@@ -199,6 +200,59 @@ class TestAttribution:
         (logged,) = stored(client, user)
         assert (logged.attribution, logged.experiments) == ("invalid", ())
         assert service.metric('recsvc_attribution_total{outcome="invalid"}') == 1
+
+
+class TestMerges:
+    """The first variant is kept: an account in which nothing was done goes on as the visitor it began as."""
+
+    @pytest.fixture
+    def visitor(self, service: RunningService, user: str, other: str) -> str:
+        """One in another variant than the account `user`."""
+        start(service, "x", variants=with_model(other))
+        results = service.post("/v1/experiments/x:preview", {"user_ids": [user, *(f"{user}-{i}" for i in range(40))]})
+        own, *visitors = results["results"]
+        return next(found["user_id"] for found in visitors if found["variant"] != own["variant"])
+
+    def test_an_account_that_begins_with_a_visitor_keeps_the_visitors_variant(
+        self, service: RunningService, elsewhere: RunningService, user: str, visitor: str
+    ) -> None:
+        own, before = service.recommend(user), service.recommend(visitor)
+        assert own["experiments"] != before["experiments"]
+        service.client.put(f"/v1/users/{user}", json={"attributes": {"plan": "free"}})
+        send(service, event(visitor))
+        service.post(f"/v1/users/{user}:merge", {"from": visitor})
+        for _ in range(2):
+            after = service.recommend(user)
+            assert after["experiments"] == before["experiments"]
+            assert after["model_version"] == before["model_version"]
+            assert service.recommend(visitor)["experiments"] == before["experiments"]
+        wait_until(lambda: elsewhere.recommend(user).get("experiments") == before["experiments"])
+
+    def test_an_account_that_did_something_before_keeps_its_own(
+        self, service: RunningService, user: str, visitor: str
+    ) -> None:
+        own = service.recommend(user)["experiments"]
+        send(service, event(user, type="impression"))
+        send(service, event(visitor))
+        service.post(f"/v1/users/{user}:merge", {"from": visitor})
+        assert service.recommend(user)["experiments"] == own
+
+    def test_over_two_merges_it_is_the_first_visitor(self, service: RunningService, user: str, visitor: str) -> None:
+        first = service.recommend(visitor)["experiments"]
+        send(service, event(visitor))
+        service.post(f"/v1/users/{user}-between:merge", {"from": visitor})
+        service.post(f"/v1/users/{user}:merge", {"from": f"{user}-between"})
+        assert service.recommend(user)["experiments"] == first
+
+    def test_an_erased_visitor_is_forgotten_here_too(
+        self, service: RunningService, user: str, visitor: str, client: redis.Redis
+    ) -> None:
+        own = service.recommend(user)["experiments"]
+        send(service, event(visitor))
+        service.post(f"/v1/users/{user}:merge", {"from": visitor})
+        assert service.client.delete(f"/v1/users/{visitor}").status_code == 200
+        assert client.hget(state_key(user), "unit") is None
+        wait_until(lambda: service.recommend(user)["experiments"] == own)
 
 
 class TestKept:

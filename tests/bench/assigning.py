@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from recsvc.eventlog.event import Arm
 from recsvc.experiments import changes
-from recsvc.experiments.assignment import Assigner
+from recsvc.experiments.assignment import Assigner, Who
 from recsvc.experiments.definition import Definition, Experiment
 from recsvc.tokens import TokenSigner
 from tests.bench.measurement import Context, Measurement, of_samples, per_call_microseconds, ratio_of_medians
@@ -23,8 +23,8 @@ def measure(context: Context) -> list[Measurement]:
     one = Assigner([_running(0)])
     five = Assigner([_running(number) for number in range(5)])
     seed = one.experiments["experiment-0"].phases[0].seed
-    ours, bare = per_call_microseconds(lambda: one.assign(next(users)), lambda: _hashed(seed + next(users)))
-    several, _ = per_call_microseconds(lambda: five.assign(next(users)), lambda: None)
+    ours, bare = per_call_microseconds(lambda: one.assign(Who(next(users))), lambda: _hashed(seed + next(users)))
+    several, _ = per_call_microseconds(lambda: five.assign(Who(next(users))), lambda: None)
     return [
         of_samples("assign a user, one experiment", "µs", ours, target=_TARGET_MICROSECONDS, details={"hash_us": bare}),
         Measurement("assign a user / the hash alone, seed and id", "×", ratio_of_medians(ours, bare)),

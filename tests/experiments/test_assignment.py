@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsvc.experiments import changes
-from recsvc.experiments.assignment import NOTHING_ASSIGNED, Assigned, Assigner, Assignment, Left, Placing, ranges
+from recsvc.experiments.assignment import NOTHING_ASSIGNED, Assigned, Assigner, Assignment, Left, Placing, Who, ranges
 from recsvc.experiments.definition import Experiment
 from recsvc.experiments.targeting import NO_TRAITS, Traits
 from tests.experiments.defined import NOW, running, with_models
@@ -17,7 +17,7 @@ STARTED = NOW.timestamp()
 
 
 def place(experiment: Experiment, user: str, traits: Traits = NO_TRAITS, now: float = STARTED) -> str | Left:
-    found = Placing(experiment).place(user, None, traits, now)
+    found = Placing(experiment).place(Who(user), traits, now)
     return found.variant.key if isinstance(found, Assignment) else found
 
 
@@ -46,7 +46,7 @@ def test_a_million_ids_fall_into_the_variants_by_their_weights() -> None:
     n = 1_000_000
     counts = dict.fromkeys(shares, 0)
     for i in range(n):
-        found = placing.place(f"u{i}", None, NO_TRAITS, STARTED)
+        found = placing.place(Who(f"u{i}"), NO_TRAITS, STARTED)
         assert isinstance(found, Assignment)
         counts[found.variant.key] += 1
     # Five standard deviations.
@@ -58,8 +58,8 @@ def test_two_experiments_are_independent_of_each_other() -> None:
     one, other = Placing(running("one", seed="one")), Placing(running("other", seed="other"))
     n = 20_000
     both = sum(
-        isinstance(a := one.place(user, None, NO_TRAITS, 0), Assignment)
-        and isinstance(b := other.place(user, None, NO_TRAITS, 0), Assignment)
+        isinstance(a := one.place(Who(user), NO_TRAITS, 0), Assignment)
+        and isinstance(b := other.place(Who(user), NO_TRAITS, 0), Assignment)
         and a.variant.key == b.variant.key
         for user in users(n)
     )
@@ -100,7 +100,7 @@ def test_the_same_users_are_held_out_of_a_group() -> None:
 
 def test_a_forced_user_has_the_variant_whatever_else_is_said() -> None:
     experiment = running(coverage=0.0, holdout={"group": "g", "share": 1.0}, forced={"qa": "treatment"})
-    found = Placing(experiment).place("qa", None, NO_TRAITS, STARTED)
+    found = Placing(experiment).place(Who("qa"), NO_TRAITS, STARTED)
     assert isinstance(found, Assignment)
     assert (found.variant.key, found.forced) == ("treatment", True)
     assert place(experiment, "other") == Left.HOLDOUT
@@ -108,9 +108,9 @@ def test_a_forced_user_has_the_variant_whatever_else_is_said() -> None:
 
 def test_the_unit_id_is_hashed_where_the_unit_is_one() -> None:
     by_unit, by_user = Placing(running(unit="unit_id", seed="s")), Placing(running(seed="s"))
-    assert by_unit.place("u1", None, NO_TRAITS, STARTED) == Left.NO_UNIT
+    assert by_unit.place(Who("u1"), NO_TRAITS, STARTED) == Left.NO_UNIT
     for device in users(100):
-        found, expected = by_unit.place("u1", device, NO_TRAITS, 0), by_user.place(device, None, NO_TRAITS, 0)
+        found, expected = by_unit.place(Who("u1", device), NO_TRAITS, 0), by_user.place(Who(device), NO_TRAITS, 0)
         assert isinstance(found, Assignment)
         assert isinstance(expected, Assignment)
         assert found.variant.key == expected.variant.key
@@ -141,7 +141,7 @@ class TestTargeting:
 class TestSeveral:
     def test_an_observing_experiment_is_beside_others(self) -> None:
         assigner = Assigner([running("a"), running("b")])
-        assigned = assigner.assign("u1")
+        assigned = assigner.assign(Who("u1"))
         assert [found.experiment for found in assigned.assignments] == ["a", "b"]
         assert assigned.decisive is None
 
@@ -151,12 +151,12 @@ class TestSeveral:
         first = running("b", variants=deciding, coverage=0.5)
         assigner = Assigner([second, first, running("c")])
         for user in users(200):
-            assigned = assigner.assign(user)
+            assigned = assigner.assign(Who(user))
             inside = place(first, user) != Left.COVERAGE
             assert assigned.decisive is not None
             assert assigned.decisive.experiment == ("b" if inside else "a")
             assert len(assigned.assignments) == 2
-            assert (assigner.outcome(second, user, None, NO_TRAITS, 0) == Left.TAKEN) is inside
+            assert (assigner.outcome(second, Who(user), NO_TRAITS, 0) == Left.TAKEN) is inside
 
     def test_a_chosen_variant_stands_first(self) -> None:
         assigner = Assigner(
@@ -164,20 +164,22 @@ class TestSeveral:
         )
         placing = assigner.placing("b")
         assert placing is not None
-        assigned = assigner.assign("u1", chosen=placing.variant("control", forced=True))
+        assigned = assigner.assign(Who("u1"), chosen=placing.variant("control", forced=True))
         assert [(found.experiment, found.forced) for found in assigned.assignments] == [("b", True)]
 
     def test_what_does_not_run_assigns_nobody(self) -> None:
         draft = changes.created(running(), NOW)
-        assert Assigner([draft, changes.stopped(running("y"), NOW)]).assign("u1") is NOTHING_ASSIGNED
+        assert Assigner([draft, changes.stopped(running("y"), NOW)]).assign(Who("u1")) is NOTHING_ASSIGNED
 
     def test_the_same_assignments_are_one_object(self) -> None:
         assigner = Assigner([running("a"), running("b")])
-        found = {id(assigner.assign(user)) for user in users(200)}
+        found = {id(assigner.assign(Who(user))) for user in users(200)}
         assert len(found) == 4
 
     def test_a_fallback_is_that_of_the_experiment_that_decides(self) -> None:
-        assigned: Assigned = Assigner([running("a"), running("b", variants=with_models("m-1", "m-2"))]).assign("u1")
+        assigned: Assigned = Assigner([running("a"), running("b", variants=with_models("m-1", "m-2"))]).assign(
+            Who("u1")
+        )
         assert [arm.fallback for arm in assigned.arms] == [False, False]
         assert [(arm.experiment, arm.fallback) for arm in assigned.fallen_back] == [("a", False), ("b", True)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsvc.experiments.assignment import Assigner
+from recsvc.experiments.assignment import Assigner, Who
 from recsvc.experiments.errors import FileInvalid
 from recsvc.experiments.file import read_experiments
 
@@ -36,7 +36,7 @@ def test_what_is_in_the_file_runs(tmp_path: Path) -> None:
     (experiment,) = read_experiments(written(tmp_path, WHOLE))
     assert (experiment.state, experiment.phases[0].coverage) == ("running", 0.5)
     assert experiment.phases[0].weights == {"control": 0.25, "treatment": 0.75}
-    assert len(Assigner([experiment]).assign("u3").assignments) in (0, 1)
+    assert len(Assigner([experiment]).assign(Who("u3")).assignments) in (0, 1)
 
 
 @pytest.mark.parametrize(
