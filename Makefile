@@ -10,8 +10,9 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
          $(if $(CATALOGUE),--catalogue "$(CATALOGUE)") $(if $(CONFIG),--config "$(CONFIG)")
 TRAINING := $(PY) -m training
 
-.PHONY: help install run serve worker data train tune evaluate compare models recommend prune promote rollback retrain \
-        schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-accuracy chaos lock clean
+.PHONY: help install run serve worker data train tune evaluate compare models recommend batch prune promote rollback \
+        retrain schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-size \
+        bench-accuracy chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +60,9 @@ models: $(STAMP) ## list the versions
 recommend: $(STAMP) ## what a model recommends to a user: USER=id [VERSION=]
 	@$(if $(and $(filter command,$(firstword $(origin USER))),$(USER)),,echo "usage: make recommend USER=id"; exit 2;) \
 	  $(TRAINING) recommend $(if $(VERSION),--version "$(VERSION)") -- "$(USER)"
+
+batch: $(STAMP) ## the best items for every user, to Parquet; resumable: [VERSION=] [LIMIT=20] [OUT=]
+	@$(TRAINING) batch $(if $(VERSION),--version "$(VERSION)") $(if $(LIMIT),--limit "$(LIMIT)") $(if $(OUT),--out "$(OUT)")
 
 prune: $(STAMP) ## remove all but the newest versions: KEEP=number
 	@$(if $(KEEP),,echo "usage: make prune KEEP=number"; exit 2;) $(TRAINING) prune "$(KEEP)"

@@ -27,6 +27,7 @@ _PARTS: Final = {
     "fold-in": "folding",
     "search": "searching",
     "opening": "opening",
+    "batch": "batch",
     "blend": "blending",
     "assignment": "assigning",
     "http": "answering",
