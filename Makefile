@@ -115,6 +115,9 @@ show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consist
 bench: $(STAMP) ## figures, as ratios to baselines run in the same call
 	@$(PY) -m tests.bench
 
+bench-size: $(STAMP) ## a million users and items, 100 M events: 8 GB of memory, 5 GB of disk, half an hour
+	@$(PY) -m tests.bench opening indexes growth csr --millions 1,10,100
+
 bench-accuracy: $(STAMP) ## accuracy beside published figures: BENCH=quick, ROWS=; needs RECSVC_DATA_DIR
 	@$(PY) -m tests.bench.accuracy $(if $(filter quick,$(BENCH)),--quick) $(ROWS)
 
