@@ -10,8 +10,9 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
          $(if $(CATALOGUE),--catalogue "$(CATALOGUE)") $(if $(CONFIG),--config "$(CONFIG)")
 TRAINING := $(PY) -m training
 
-.PHONY: help install run serve worker data train tune evaluate compare models recommend prune promote rollback retrain \
-        schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-accuracy chaos lock clean
+.PHONY: help install run serve worker data train tune evaluate compare models recommend batch prune promote rollback \
+        retrain schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-size \
+        bench-accuracy chaos lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +60,9 @@ models: $(STAMP) ## list the versions
 recommend: $(STAMP) ## what a model recommends to a user: USER=id [VERSION=]
 	@$(if $(and $(filter command,$(firstword $(origin USER))),$(USER)),,echo "usage: make recommend USER=id"; exit 2;) \
 	  $(TRAINING) recommend $(if $(VERSION),--version "$(VERSION)") -- "$(USER)"
+
+batch: $(STAMP) ## the best items for every user, to Parquet; resumable: [VERSION=] [LIMIT=20] [OUT=]
+	@$(TRAINING) batch $(if $(VERSION),--version "$(VERSION)") $(if $(LIMIT),--limit "$(LIMIT)") $(if $(OUT),--out "$(OUT)")
 
 prune: $(STAMP) ## remove all but the newest versions: KEEP=number
 	@$(if $(KEEP),,echo "usage: make prune KEEP=number"; exit 2;) $(TRAINING) prune "$(KEEP)"
@@ -110,6 +114,9 @@ show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consist
 
 bench: $(STAMP) ## figures, as ratios to baselines run in the same call
 	@$(PY) -m tests.bench
+
+bench-size: $(STAMP) ## a million users and items, 100 M events: 8 GB of memory, 5 GB of disk, half an hour
+	@$(PY) -m tests.bench opening indexes growth csr --millions 1,10,100
 
 bench-accuracy: $(STAMP) ## accuracy beside published figures: BENCH=quick, ROWS=; needs RECSVC_DATA_DIR
 	@$(PY) -m tests.bench.accuracy $(if $(filter quick,$(BENCH)),--quick) $(ROWS)

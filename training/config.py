@@ -21,7 +21,9 @@ from pydantic import (
 from recsvc.bundle.manifest import Component, ConfidenceRecipe, Kind, Objective
 from recsvc.events.schema import EVENT_TYPES
 from training.errors import ConfigInvalid
-from training.indexes.families import FamilyName
+
+FamilyName = Literal["scalar", "pq", "pq-half", "ivf-pq", "hnsw"]
+"""Approximate indexes: see `training.indexes.families`."""
 
 _HERE: Final = Path(__file__).parent
 

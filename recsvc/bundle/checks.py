@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsvc.bundle.errors import BundleCorrupt
-from recsvc.bundle.files import INDEX_NAME
+from recsvc.bundle.files import INDEX_NAME, ORDER_ARRAYS
 from recsvc.bundle.types import Bundle, Int64
 
 _MATRICES: Final = frozenset({"user_factors", "item_factors", "gram", "content_weights"})
@@ -72,6 +72,16 @@ def check_neighbours(bundle: Bundle, *, values: bool) -> None:
         raise BundleCorrupt(path / "neighbours.weights.npy", "holds a value that is not finite")
 
 
+def check_orders(bundle: Bundle) -> None:
+    """That the orders name items of the bundle: whoever reads them looks up what they name."""
+    if bundle.orders is None:
+        return
+    for name in ORDER_ARRAYS:
+        rows = getattr(bundle.orders, name.removeprefix("orders."))
+        if len(rows) and (rows.min() < 0 or rows.max() >= bundle.manifest.n_items):
+            raise BundleCorrupt(bundle.path / f"{name}.npy", "names items that the bundle does not have")
+
+
 def check_shapes(bundle: Bundle) -> None:
     """That the arrays have the sizes that the manifest and the others ask for."""
     manifest, interactions, catalogue = bundle.manifest, bundle.interactions, bundle.catalogue
@@ -108,6 +118,11 @@ def check_shapes(bundle: Bundle) -> None:
             "neighbours.indptr": (neighbours.indptr.shape, (n_items + 1,)),
             "neighbours.items": (len(neighbours.items), int(neighbours.indptr[-1])),
             "neighbours.weights": (neighbours.weights.shape, neighbours.items.shape),
+        }
+    if bundle.orders is not None:
+        expected |= {
+            "orders.popular": (bundle.orders.popular.shape, (n_items,)),
+            "orders.category_popular": (bundle.orders.category_popular.shape, catalogue.category_items.shape),
         }
     for name, (found, wanted) in expected.items():
         if found != wanted:

@@ -219,6 +219,11 @@ class Manifest(Part):
         listed = any(name.startswith("neighbours.") for name in self.files)
         return listed or (self.blend is not None and "neighbours" in self.blend.components)
 
+    @property
+    def has_orders(self) -> bool:
+        """Whether the `orders.*` files belong to the bundle: they are listed."""
+        return any(name.startswith("orders.") for name in self.files)
+
     @model_validator(mode="after")
     def _format_1_has_none_of_format_2(self) -> Self:
         added = ("log_ends", "erasures_applied_at", "content")

@@ -17,14 +17,24 @@ from recsvc.bundle.checks import (
     check_content,
     check_form,
     check_neighbours,
+    check_orders,
     check_popularity,
     check_shapes,
 )
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ARRAYS, CONTENT_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, replace_file, seal_of, sha256_of
+from recsvc.bundle.files import (
+    ARRAYS,
+    CONTENT_ARRAYS,
+    INDEX_NAME,
+    NEIGHBOUR_ARRAYS,
+    ORDER_ARRAYS,
+    replace_file,
+    seal_of,
+    sha256_of,
+)
 from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import MANIFEST_NAME, READABLE, SEAL_NAME, Manifest
-from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, Neighbours, StringTable
+from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, Neighbours, Orders, StringTable
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -82,6 +92,7 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
     check_neighbours(bundle, values=is_new)
     if is_new:
         check_popularity(bundle)
+        check_orders(bundle)
     if is_new and receipt is not None:
         receipt.parent.mkdir(parents=True, exist_ok=True)
         replace_file(receipt, json.dumps(_stamps(path, manifest)).encode())
@@ -108,7 +119,8 @@ def _bytes_of(file: Path) -> bytes:
 def _needed(manifest: Manifest) -> dict[str, str]:
     """The arrays of the bundle, and their dtypes."""
     content = CONTENT_ARRAYS if manifest.content is not None else {}
-    return ARRAYS | content | (NEIGHBOUR_ARRAYS if manifest.has_neighbours else {})
+    neighbours = NEIGHBOUR_ARRAYS if manifest.has_neighbours else {}
+    return ARRAYS | content | neighbours | (ORDER_ARRAYS if manifest.has_orders else {})
 
 
 def _check_names(path: Path, manifest: Manifest) -> None:
@@ -197,6 +209,7 @@ def _assemble(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[A
         if manifest.content is not None
         else None,
         neighbours=Neighbours(*(arrays[name] for name in NEIGHBOUR_ARRAYS)) if manifest.has_neighbours else None,
+        orders=Orders(*(arrays[name] for name in ORDER_ARRAYS)) if manifest.has_orders else None,
     )
 
 

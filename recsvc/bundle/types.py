@@ -167,6 +167,20 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class Orders:
+    """Item rows, best first, equal ones by row; int32 all.
+
+    `popular` (n_items,) every item by popularity; `trending` (≤ n_items,) those whose trend is above 0; `latest`
+    (≤ n_items,) those with a date; `category_popular` as `Catalogue.category_items`, each category by popularity.
+    """
+
+    popular: Int32
+    trending: Int32
+    latest: Int32
+    category_popular: Int32
+
+
+@dataclass(frozen=True, slots=True)
 class ContentMap:
     """From what is known of an item to its factors: bias + the sum of the weights of its features.
 
@@ -206,7 +220,7 @@ class Bundle:
     (n_items,) the summed positive weight of each item; `trending` float32 (n_items,) recent weight against the
     longer run, all 0 when the data has no times; `index` over the item factors, by inner product;
     `content` None in format 1, and where nothing is known of the items; `neighbours` None before format 3, and where
-    no weight of the blend asks for them.
+    no weight of the blend asks for them; `orders` None in bundles of releases that did not write them.
     """
 
     path: Path
@@ -223,6 +237,7 @@ class Bundle:
     index: ItemIndex
     content: ContentMap | None = None
     neighbours: Neighbours | None = None
+    orders: Orders | None = None
 
     @property
     def version(self) -> str:

@@ -16,9 +16,10 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
+from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, ORDER_ARRAYS, REPORT_NAME, flush_directory, seal_of, sha256_of
 from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest
+from recsvc.bundle.orderings import orders_of
 from recsvc.bundle.types import Catalogue, ContentMap, Float32, Float64, IdTable, Interactions, Neighbours
 
 
@@ -42,7 +43,13 @@ class Contents:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Every array by its name in `ALL_ARRAYS`."""
-        return {**self._model_arrays(), **self._content_arrays(), **self._neighbour_arrays()}
+        orders = orders_of(self.popularity, self.trending, self.catalogue)
+        return {
+            **self._model_arrays(),
+            **self._content_arrays(),
+            **self._neighbour_arrays(),
+            **{name: getattr(orders, name.removeprefix("orders.")) for name in ORDER_ARRAYS},
+        }
 
     def _neighbour_arrays(self) -> dict[str, npt.NDArray[Any]]:
         if self.neighbours is None:

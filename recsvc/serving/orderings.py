@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from recsvc.bundle.orderings import descending
 from recsvc.bundle.types import NO_TIME, Bool, Bundle, Float32, Int32, Int64
 from recsvc.scoring.retrieval import first_allowed
 from recsvc.serving.candidates import NO_REASON, CandidateList, Source, alternated, joined, plain
@@ -40,7 +41,7 @@ class Orderings:
         with self._lock:
             known = self._known.get((source, category))
             if known is None:
-                known = self._known[source, category] = self._sorted(source, category)
+                known = self._known[source, category] = self._stored(source, category)
             return known
 
     def head(self, source: Source, among: Eligible, depth: int, categories: Sequence[str] = ()) -> CandidateList:
@@ -103,6 +104,20 @@ class Orderings:
                 self._best_categories = np.argsort(-sums, kind="stable").astype(np.int32)
             return self._best_categories
 
+    def _stored(self, source: Source, category: int | None) -> Int32:
+        """As the bundle has it, where it does."""
+        orders, catalogue = self._bundle.orders, self._bundle.catalogue
+        if orders is None:
+            return self._sorted(source, category)
+        if category is None:
+            if source is Source.LATEST:
+                return orders.latest
+            return orders.trending if source is Source.TRENDING else orders.popular
+        if source is Source.POPULAR and category < len(catalogue.categories):
+            start, end = catalogue.category_indptr[category : category + 2]
+            return orders.category_popular[start:end]
+        return self._sorted(source, category)
+
     def _sorted(self, source: Source, category: int | None) -> Int32:
         catalogue = self._bundle.catalogue
         if category is None:
@@ -114,10 +129,10 @@ class Orderings:
             rows = np.asarray(catalogue.category_items[span[0] : span[1]])
         values = self._values(source)[rows]
         if source is Source.TRENDING:
-            rows, values = rows[values > 0], values[values > 0]
+            rows = rows[values > 0]
         elif source is Source.LATEST:
-            rows, values = rows[values != NO_TIME], values[values != NO_TIME]
-        return np.asarray(rows[np.argsort(-values, kind="stable")], dtype=np.int32)
+            rows = rows[values != NO_TIME]
+        return descending(self._values(source), rows)
 
     def _values(self, source: Source) -> Float32 | Int64:
         if source is Source.LATEST:

@@ -34,7 +34,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     factors, popularity = made.item_factors.copy(), made.popularity.copy()
     factors[50:], popularity[50:] = 0, 0
     gram = factors.astype(np.float64).T @ factors
-    return replace(made, item_factors=factors, popularity=popularity, gram=gram, index=build_index(factors))
+    return replace(
+        made, item_factors=factors, popularity=popularity, gram=gram, index=build_index(factors), orders=None
+    )
 
 
 changes = st.builds(

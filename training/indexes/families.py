@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import faiss
 import numpy as np
 
 from recsvc.bundle.types import Float32
-
-FamilyName = Literal["scalar", "pq", "pq-half", "ivf-pq", "hnsw"]
+from training.config import FamilyName
 
 _TRAINED_ON: Final = 100_000
 """At most so many vectors teach a quantiser; more change nothing that can be measured."""
