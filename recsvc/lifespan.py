@@ -27,6 +27,7 @@ from recsvc.experiments.file import read_experiments
 from recsvc.experiments.live import LiveExperiments
 from recsvc.experiments.targeting import NO_TRAITS, Traits
 from recsvc.serving.cache import CandidateCache
+from recsvc.serving.computing import Computing
 from recsvc.serving.experimenting import Experimenting, TraitsOf
 from recsvc.serving.kept import KeptAnswers
 from recsvc.serving.models import ModelPool
@@ -102,7 +103,8 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     opened.push_async_callback(cache.close)
     signer = TokenSigner(await asyncio.to_thread(_token_keys, settings))
     experimenting = Experimenting(pool, lambda: running.assigner, _traits(reading), telemetry, time.time)
-    recommender = Recommender(pool, cache, signer, executor, telemetry, time.time, lambda: live.ready, experimenting)
+    computing = Computing(executor, telemetry, most=settings.max_computations)
+    recommender = Recommender(pool, cache, signer, computing, telemetry, time.time, lambda: live.ready, experimenting)
     opened.push_async_callback(recommender.close)
     writing = ScriptPipeline(patient)
     opened.push_async_callback(writing.aclose)

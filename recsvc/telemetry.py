@@ -57,7 +57,7 @@ class Telemetry:
         )
         self.shed = Counter(
             "recsvc_shed_requests",
-            "Requests answered 503 because too many were being answered.",
+            "Requests answered 503 because too many were under way, or too many lists were being computed.",
             registry=self.registry,
         )
         self.cache = Counter(

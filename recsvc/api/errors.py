@@ -126,12 +126,11 @@ class ServiceNotReady(ApiError):  # noqa: N818
 
 
 class Overloaded(ApiError):  # noqa: N818
-    """503: as many requests are being answered as `RECSVC_MAX_REQUESTS_IN_PROGRESS` says."""
+    """503: as many requests are under way as can be answered in time."""
 
     status, kind, title = 503, "overloaded", "Overloaded"
 
-    def __init__(self, most_requests: int) -> None:
-        detail = f"{most_requests} requests are being answered already; send this one again after a second"
+    def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
 
 

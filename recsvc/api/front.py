@@ -49,6 +49,7 @@ class Front:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._shed.inc()
         request_id = fresh_request_id().decode("ascii")
-        response = api_error_response({**scope, REQUEST_ID_KEY: request_id}, Overloaded(self._most))
+        error = Overloaded(f"{self._most} requests are being answered already; send this one again after a second")
+        response = api_error_response({**scope, REQUEST_ID_KEY: request_id}, error)
         response.headers[REQUEST_ID_HEADER] = request_id
         await response(scope, receive, send)

@@ -32,7 +32,10 @@ from recsvc.api.serving_errors import InvalidElement, api_error, document
 from recsvc.api.strict_json import StrictJSONRoute
 from recsvc.bundle.errors import BundleError
 from recsvc.serving.answer import Filters
-from recsvc.serving.errors import ParameterInvalid
+from recsvc.serving.errors import Overloaded, ParameterInvalid
+
+_BATCH_WIDTH: Final = 8
+"""Elements of one batch that are answered at the same time."""
 
 router = APIRouter(tags=["recommendations"], route_class=StrictJSONRoute)
 
@@ -88,14 +91,24 @@ async def recommend_batch(request: Request, batch: BatchRequest) -> Response:
     if batch.distinct:
         results = await _one_after_the_other(service, batch.requests)
     else:
-        numbered = enumerate(batch.requests)
-        results = await asyncio.gather(*(_element(service, raw, place, []) for place, raw in numbered))
+        results = await _side_by_side(service, batch.requests)
     return rendering.json_response({"results": list(results)})
 
 
 def filters_of(asked: ListFilters, placement: str) -> Filters:
     """The filters of a body."""
     return Filters(asked.limit, tuple(asked.category), tuple(asked.exclude), asked.cursor, asked.model, placement)
+
+
+async def _side_by_side(service: Service, requests: list[Any]) -> list[dict[str, Any]]:
+    # A batch must not take all the places where lists are computed.
+    places = asyncio.Semaphore(_BATCH_WIDTH)
+
+    async def one(place: int, raw: Any) -> dict[str, Any]:
+        async with places:
+            return await _element(service, raw, place, [])
+
+    return await asyncio.gather(*(one(place, raw) for place, raw in enumerate(requests)))
 
 
 async def _one_after_the_other(service: Service, requests: list[Any]) -> list[dict[str, Any]]:
@@ -118,6 +131,6 @@ async def _element(service: Service, raw: Any, place: int, taken: list[str]) -> 
         answer = await service.recommender.recommend(asked.user_id, filters, taken)
     except ValidationError as exc:
         return {"problem": document(InvalidElement.of(exc, where))}
-    except (ParameterInvalid, BundleError) as exc:
+    except (ParameterInvalid, Overloaded, BundleError) as exc:
         return {"problem": document(api_error(exc, where))}
     return rendering.recommendations(answer, asked.fields)

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 from recsvc.serving import sources
 from recsvc.serving.cache import CandidateCache, Compute, Found, ListKey, Look, own_sequence
 from recsvc.serving.candidates import CandidateList
+from recsvc.serving.computing import Computing
 from recsvc.serving.knowledge import Knowledge, is_empty, of_history, of_user
 from recsvc.serving.paging import DEPTHS
 from recsvc.serving.served import ServedModel
 from recsvc.serving.singleflight import SingleFlight
 from recsvc.store.errors import StoreUnavailable
 from recsvc.store.user_state import UserRead
-from recsvc.telemetry import Telemetry
-
-T = TypeVar("T")
-
-
-class Computing:
-    """Runs what takes long in threads, so that the event loop goes on answering what is cached."""
-
-    def __init__(self, executor: Executor, telemetry: Telemetry) -> None:
-        self._executor = executor
-        self._telemetry = telemetry
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """The result of `work()`."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-
-    async def list_of(self, work: Callable[[], CandidateList]) -> CandidateList:
-        """The same for a list, timed."""
-        with self._telemetry.compute_seconds.time():
-            return await self.run(work)
 
 
 class PersonalLists:

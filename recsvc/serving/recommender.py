@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence, Set
-from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -19,6 +18,7 @@ from recsvc.serving import sources
 from recsvc.serving.answer import Answer, Filters, SimilarUsers, named
 from recsvc.serving.cache import CandidateCache, Found, normal
 from recsvc.serving.candidates import Source
+from recsvc.serving.computing import Computing
 from recsvc.serving.cursor import LONGEST_LIST, Cursor
 from recsvc.serving.degraded import Degraded
 from recsvc.serving.errors import ItemUnknown, LiveDataMissing, ParameterInvalid
@@ -27,7 +27,7 @@ from recsvc.serving.knowledge import Session, of_session
 from recsvc.serving.mixing import degraded_of, explored, interleaved, item_ids
 from recsvc.serving.models import ModelPool
 from recsvc.serving.paging import Page, cut, depths
-from recsvc.serving.personal import Computing, PersonalLists
+from recsvc.serving.personal import PersonalLists
 from recsvc.serving.served import ServedModel
 from recsvc.telemetry import Telemetry
 from recsvc.tokens import Mark, Stamp, TokenSigner
@@ -46,7 +46,7 @@ class Recommender:
         pool: ModelPool,
         cache: CandidateCache,
         signer: TokenSigner,
-        executor: Executor,
+        computing: Computing,
         telemetry: Telemetry,
         clock: Callable[[], float],
         known: Callable[[], bool],
@@ -59,7 +59,7 @@ class Recommender:
         self._clock = clock
         self._known = known
         self._experimenting = experimenting
-        self._computing = Computing(executor, telemetry)
+        self._computing = computing
         self._personal = PersonalLists(cache, self._computing, clock)
         self._catching_up = asyncio.Lock()
         self._chance = Random()  # noqa: S311 - nothing is secret here
@@ -191,7 +191,7 @@ class Recommender:
             model.view.refresh()
         elif model.view.behind:
             async with self._catching_up:
-                await self._computing.run(model.view.refresh)
+                await self._computing.run(model.view.refresh, must=True)
         return model
 
     async def _answer(

@@ -37,6 +37,8 @@ _PARTS: Final = {
     "cached": "cached",
     "computed": "computed",
     "mixed": "mixed",
+    "connections": "connecting",
+    "swaps": "swapping",
     "events": "events",
     "worker": "writing",
     "reaction": "reaction_latency",
