@@ -32,8 +32,8 @@ run: $(STAMP) ## everything: sample data, a trained model, Redis and the service
 	@$(TRAINING) ensure $(SOURCE)
 	@exec $(PY) -m recsvc
 
-serve: $(STAMP) ## the service alone, with the champion
-	@exec $(PY) -m recsvc
+serve: $(STAMP) ## the service alone, with the champion: [WORKERS=processes]
+	@$(if $(WORKERS),export RECSVC_WORKERS="$(WORKERS)";) exec $(PY) -m recsvc
 
 worker: $(STAMP) ## another event worker beside a running service (or RECSVC_REDIS_URL)
 	@exec $(PY) -m recsvc.worker

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from recsvc import __version__
@@ -54,6 +55,26 @@ class _Supervisor(Multiprocess):
         super().terminate_all()
         for listener in self.sockets:
             listener.close()
+
+    def keep_subprocess_alive(self) -> None:
+        """Starts another worker for one that died or hangs."""
+        before = self._pids()
+        super().keep_subprocess_alive()
+        self._forget(before)
+
+    def handle_usr2(self) -> None:
+        """Replaces each worker by a new process, one after the other: the old one goes once the new one answers."""
+        before = self._pids()
+        self.restart_all()
+        self._forget(before)
+
+    def _pids(self) -> set[int]:
+        return {process.pid for process in self.processes if process.pid is not None}
+
+    def _forget(self, before: set[int]) -> None:
+        """Takes the workers that are gone out of the metrics of this moment; what they counted stays."""
+        for gone in before - self._pids():
+            mark_process_dead(gone)  # type: ignore[no-untyped-call]
 
     def handle_hup(self) -> None:
         """The terminal was closed: that ends the service, as it does with one worker."""
