@@ -10,11 +10,12 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
          $(if $(CATALOGUE),--catalogue "$(CATALOGUE)") $(if $(CONFIG),--config "$(CONFIG)")
 TRAINING := $(PY) -m training
 
-.PHONY: help install run serve worker data train tune evaluate compare models recommend prune promote rollback retrain \
-        schedule reaction ageing test lint format show bench bench-accuracy chaos lock clean
+.PHONY: help install run serve worker data train tune evaluate compare models recommend batch prune promote rollback \
+        retrain schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-size \
+        bench-accuracy chaos lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(STAMP) ## the virtual environment with the pinned dependencies
 
@@ -31,8 +32,8 @@ run: $(STAMP) ## everything: sample data, a trained model, Redis and the service
 	@$(TRAINING) ensure $(SOURCE)
 	@exec $(PY) -m recsvc
 
-serve: $(STAMP) ## the service alone, with the champion
-	@exec $(PY) -m recsvc
+serve: $(STAMP) ## the service alone, with the champion: [WORKERS=processes]
+	@$(if $(WORKERS),export RECSVC_WORKERS="$(WORKERS)";) exec $(PY) -m recsvc
 
 worker: $(STAMP) ## another event worker beside a running service (or RECSVC_REDIS_URL)
 	@exec $(PY) -m recsvc.worker
@@ -60,6 +61,9 @@ recommend: $(STAMP) ## what a model recommends to a user: USER=id [VERSION=]
 	@$(if $(and $(filter command,$(firstword $(origin USER))),$(USER)),,echo "usage: make recommend USER=id"; exit 2;) \
 	  $(TRAINING) recommend $(if $(VERSION),--version "$(VERSION)") -- "$(USER)"
 
+batch: $(STAMP) ## the best items for every user, to Parquet; resumable: [VERSION=] [LIMIT=20] [OUT=]
+	@$(TRAINING) batch $(if $(VERSION),--version "$(VERSION)") $(if $(LIMIT),--limit "$(LIMIT)") $(if $(OUT),--out "$(OUT)")
+
 prune: $(STAMP) ## remove all but the newest versions: KEEP=number
 	@$(if $(KEEP),,echo "usage: make prune KEEP=number"; exit 2;) $(TRAINING) prune "$(KEEP)"
 
@@ -81,6 +85,16 @@ reaction: $(STAMP) ## cold start: users never seen after 0 to 10 events, items a
 ageing: $(STAMP) ## train to several days, test on the weeks after, with and without retraining: DATASET= WEEKS=
 	@$(TRAINING) ageing $(if $(WEEKS),--weeks "$(WEEKS)") $(SOURCE)
 
+report: $(STAMP) ## what an experiment did, as HTML and JSON: EXPERIMENT=key [DEFINITION=file]
+	@$(if $(EXPERIMENT),,echo "usage: make report EXPERIMENT=key"; exit 2;) \
+	  $(PY) -m recsvc.analysis report $(if $(DEFINITION),--definition "$(DEFINITION)") -- "$(EXPERIMENT)"
+
+offpolicy: $(STAMP) ## off-policy estimates beside the truth, on the Open Bandit data; needs RECSVC_DATA_DIR
+	@$(PY) -m recsvc.analysis open-bandit
+
+validate-statistics: $(STAMP) ## the statistics of reports, on thousands of simulated experiments: RUNS=
+	@$(PY) -m tests.analysis.validation $(if $(RUNS),--runs "$(RUNS)")
+
 test: $(STAMP) ## all tests, with a real Redis on a free port
 	@$(PY) -m pytest
 
@@ -100,6 +114,9 @@ show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consist
 
 bench: $(STAMP) ## figures, as ratios to baselines run in the same call
 	@$(PY) -m tests.bench
+
+bench-size: $(STAMP) ## a million users and items, 100 M events: 8 GB of memory, 5 GB of disk, half an hour
+	@$(PY) -m tests.bench opening indexes growth csr --millions 1,10,100
 
 bench-accuracy: $(STAMP) ## accuracy beside published figures: BENCH=quick, ROWS=; needs RECSVC_DATA_DIR
 	@$(PY) -m tests.bench.accuracy $(if $(filter quick,$(BENCH)),--quick) $(ROWS)

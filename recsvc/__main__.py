@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from recsvc import __version__
@@ -20,7 +21,10 @@ from recsvc.bundle.errors import BundleError
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.registry import Registry
 from recsvc.catalog.snapshot import read_erasures
+from recsvc.experiments.errors import FileInvalid
+from recsvc.experiments.file import read_experiments
 from recsvc.listener import BACKLOG, ListenRefused, address_of, listen
+from recsvc.protocol import JoiningProtocol
 from recsvc.settings import Settings, SettingsInvalid, load_settings
 from recsvc.store.directory_lock import DirectoryLock
 from recsvc.store.embedded import EmbeddedRedis
@@ -52,6 +56,26 @@ class _Supervisor(Multiprocess):
         for listener in self.sockets:
             listener.close()
 
+    def keep_subprocess_alive(self) -> None:
+        """Starts another worker for one that died or hangs."""
+        before = self._pids()
+        super().keep_subprocess_alive()
+        self._forget(before)
+
+    def handle_usr2(self) -> None:
+        """Replaces each worker by a new process, one after the other: the old one goes once the new one answers."""
+        before = self._pids()
+        self.restart_all()
+        self._forget(before)
+
+    def _pids(self) -> set[int]:
+        return {process.pid for process in self.processes if process.pid is not None}
+
+    def _forget(self, before: set[int]) -> None:
+        """Takes the workers that are gone out of the metrics of this moment; what they counted stays."""
+        for gone in before - self._pids():
+            mark_process_dead(gone)  # type: ignore[no-untyped-call]
+
     def handle_hup(self) -> None:
         """The terminal was closed: that ends the service, as it does with one worker."""
         self.handle_term()
@@ -79,6 +103,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     version = _champion(settings)
+    _check_experiments(settings)
     with ExitStack() as opened:
         listener = opened.enter_context(listen(settings.host, settings.port))
         _own_state_directory(settings, opened)
@@ -112,6 +137,15 @@ def _champion(settings: Settings) -> str:
     return version
 
 
+def _check_experiments(settings: Settings) -> None:
+    """Each worker reads the file for itself; a mistake in it is to be told once, before any of them."""
+    if settings.experiments_file is not None:
+        try:
+            read_experiments(settings.experiments_file)
+        except FileInvalid as exc:
+            raise StartRefused(str(exc)) from exc
+
+
 def _own_state_directory(settings: Settings, opened: ExitStack) -> None:
     try:
         # The workers of a service that was killed a moment ago may still be answering their last requests.
@@ -126,6 +160,7 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         "recsvc.asgi:application",
         factory=True,
         workers=settings.workers,
+        http=JoiningProtocol,
         lifespan="on",
         ws="none",
         log_config=None,
@@ -133,7 +168,6 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        limit_concurrency=1024,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         timeout_worker_healthcheck=30,

@@ -8,9 +8,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from recsvc import __version__
-from recsvc.api import events, health, items, lists, models, recommendations, sessions, users
+from recsvc.api import events, experiments, health, items, lists, models, recommendations, sessions, users
 from recsvc.api.auth import install_auth
 from recsvc.api.errors import install_error_handlers
+from recsvc.api.experiment_errors import install_experiment_errors
+from recsvc.api.front import Front
 from recsvc.api.middleware import install_middleware
 from recsvc.api.resource_errors import install_resource_errors
 from recsvc.api.serving_errors import install_serving_errors
@@ -25,9 +27,15 @@ error; what goes wrong is a problem document (RFC 9457), with JSON pointers to i
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service as an ASGI app. Nothing is opened before its lifespan begins."""
+def create_service(settings: Settings) -> Front:
+    """The service as the server runs it. Nothing is opened before its lifespan begins."""
     telemetry = Telemetry()
+    app = create_app(settings, telemetry)
+    return Front(app, app.state, telemetry, most_requests=settings.max_requests_in_progress)
+
+
+def create_app(settings: Settings, telemetry: Telemetry) -> FastAPI:
+    """The resources, the way to each of them, and the documentation."""
     app: FastAPI = FastAPIOffline(
         title="recsvc",
         version=__version__,
@@ -38,8 +46,9 @@ def create_app(settings: Settings) -> FastAPI:
     install_error_handlers(app)
     install_serving_errors(app)
     install_resource_errors(app)
+    install_experiment_errors(app)
     install_middleware(app, settings, telemetry)
     # Addresses are compared in this order: those that most requests are for stand first.
-    for resource in (recommendations, events, sessions, items, users, lists, models, health, pages):
+    for resource in (recommendations, events, sessions, items, users, lists, models, experiments, health, pages):
         app.include_router(resource.router)
     return app

@@ -6,15 +6,14 @@ import gc
 import multiprocessing
 import os
 
-from fastapi import FastAPI
-
-from recsvc.app import create_app
+from recsvc.api.front import Front
+from recsvc.app import create_service
 from recsvc.settings import load_settings
 from recsvc.store.child_process import die_with_parent
 from recsvc.telemetry import configure_logging
 
 
-def application() -> FastAPI:
+def application() -> Front:
     """The app of this process. Raises `SettingsInvalid`.
 
     A worker process asks the kernel to be ended with its parent, which may be killed without a chance to see to it.
@@ -24,7 +23,7 @@ def application() -> FastAPI:
         die_with_parent(parent.pid or os.getppid())
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
-    app = create_app(settings)
+    app = create_service(settings)
     # What was imported and built so far stays for good. A full collection that looks through it stops every answer for
     # 60 ms, twice a second under load.
     gc.collect()

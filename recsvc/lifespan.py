@@ -21,7 +21,15 @@ from recsvc.catalog.live import LiveItem
 from recsvc.credentials import parse_token_keys
 from recsvc.events.intake import EventIntake
 from recsvc.events.schema import EVENT_TYPES
+from recsvc.experiments.definition import Experiment
+from recsvc.experiments.directory import Experiments
+from recsvc.experiments.file import read_experiments
+from recsvc.experiments.live import LiveExperiments
+from recsvc.experiments.targeting import NO_TRAITS, Traits
 from recsvc.serving.cache import CandidateCache
+from recsvc.serving.computing import Computing
+from recsvc.serving.experimenting import Experimenting, TraitsOf
+from recsvc.serving.kept import KeptAnswers
 from recsvc.serving.models import ModelPool
 from recsvc.serving.recommender import Recommender
 from recsvc.settings import Settings
@@ -29,18 +37,20 @@ from recsvc.store.connection import RedisConnection, connect
 from recsvc.store.embedded import EmbeddedRedis
 from recsvc.store.erasing import Erasing
 from recsvc.store.event_store import EventStore
+from recsvc.store.experiment_store import ExperimentStore
 from recsvc.store.merge_depth import longest_way
 from recsvc.store.merge_lock import MergeLock
 from recsvc.store.merging import Merging
 from recsvc.store.pipeline import ScriptPipeline
 from recsvc.store.profiles import Profiles
+from recsvc.store.sequences import Sequences
 from recsvc.store.user_state import UserState
 from recsvc.telemetry import Telemetry
 from recsvc.tokens import TokenSigner, load_or_create_key
 from recsvc.users.directory import Users
 from recsvc.users.erasure import UserErasure
 from recsvc.users.merge import UserMerge
-from recsvc.users.profiles import UserProfiles
+from recsvc.users.profiles import UserProfiles, from_json
 
 
 def lifespan_of(settings: Settings, telemetry: Telemetry) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -81,6 +91,10 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
         erasures=live.erasures,
     )
     opened.push_async_callback(pool.close)
+    store = ExperimentStore(patient)
+    running = LiveExperiments(store, await _fixed_experiments(settings), settings.live_poll_seconds, pool)
+    opened.push_async_callback(running.close)
+    await running.start()
     await pool.start()
     reading = ScriptPipeline(redis)
     opened.push_async_callback(reading.aclose)
@@ -88,14 +102,56 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     cache = CandidateCache(state, telemetry, new_items_seconds=settings.new_items_seconds)
     opened.push_async_callback(cache.close)
     signer = TokenSigner(await asyncio.to_thread(_token_keys, settings))
-    recommender = Recommender(pool, cache, signer, executor, telemetry, time.time, lambda: live.ready)
+    experimenting = Experimenting(pool, lambda: running.assigner, _traits(reading), telemetry, time.time)
+    computing = Computing(executor, telemetry, most=settings.max_computations)
+    recommender = Recommender(pool, cache, signer, computing, telemetry, time.time, lambda: live.ready, experimenting)
     opened.push_async_callback(recommender.close)
     writing = ScriptPipeline(patient)
     opened.push_async_callback(writing.aclose)
     events = EventStore(writing, max_unwritten_events=settings.max_unwritten_events)
     intake = EventIntake(events, signer, telemetry)
     users = _users(settings, patient, writing, events, live, pool)
-    return Service(settings, telemetry, redis, pool, recommender, live, _catalogue(live, pool), intake, users)
+    sequences = Sequences(redis)
+    opened.push_async_callback(sequences.aclose)
+    kept = KeptAnswers(
+        cache,
+        lambda: (pool.active, running.assigner),
+        max_bytes=settings.kept_answers_megabytes * 1_000_000,
+        life_seconds=settings.cache_ttl_seconds,
+    )
+    return Service(
+        settings=settings,
+        telemetry=telemetry,
+        redis=redis,
+        pool=pool,
+        recommender=recommender,
+        live=live,
+        catalogue=_catalogue(live, pool),
+        intake=intake,
+        users=users,
+        sequences=sequences,
+        kept=kept,
+        experiments=Experiments(store, running, time.time),
+        experimenting=experimenting,
+    )
+
+
+async def _fixed_experiments(settings: Settings) -> list[Experiment]:
+    path = settings.experiments_file
+    return [] if path is None else await asyncio.to_thread(read_experiments, path)
+
+
+def _traits(reading: ScriptPipeline) -> TraitsOf:
+    profiles = Profiles(reading)
+
+    async def traits_of(user_id: str) -> Traits:
+        stored = await profiles.get(user_id)
+        if stored is None:
+            return NO_TRAITS
+        profile = from_json(stored)
+        return Traits(profile.attributes, profile.created_at)
+
+    return traits_of
 
 
 def _catalogue(live: LiveFeed, pool: ModelPool) -> ItemCatalogue:

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     models_dir: Path = Path("models")
     """The registry: the directory of bundles."""
 
+    experiments_file: Path | None = None
+    """TOML file of experiments; they cannot be changed over HTTP."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe messages that are logged."""
 
@@ -82,6 +85,15 @@ class Settings(BaseSettings):
 
     new_items_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 10.0
     """How old a cached list may be and still lack items that came since; then it is computed again."""
+
+    kept_answers_megabytes: Annotated[int, Field(ge=0, le=65_536)] = 64
+    """Memory of each worker for answers that can be sent again as they are; 0: none are kept."""
+
+    max_requests_in_progress: Annotated[int, Field(ge=8, le=100_000)] = 256
+    """Requests that a worker answers at the same time; further ones are answered 503 at once."""
+
+    max_computations: Annotated[int, Field(ge=1, le=10_000)] = 32
+    """Lists that a worker computes at the same time, those that wait for a thread included; then 503."""
 
     redis_timeout_milliseconds: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Longest wait for one Redis round trip, connecting and queueing included; then the answer goes without."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import logging.config
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +17,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from recsvc.eventlog.event import Arm
+
 METRICS_CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client when it is imported: set for the worker processes before they start."""
 
+_FLUSH_SECONDS: Final = 0.1
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 # A password inside an address, and a bearer token, wherever a library puts them into a message.
@@ -48,6 +53,11 @@ class Telemetry:
             "recsvc_requests_in_progress",
             "Requests being answered.",
             multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self.shed = Counter(
+            "recsvc_shed_requests",
+            "Requests answered 503 because too many were under way, or too many lists were being computed.",
             registry=self.registry,
         )
         self.cache = Counter(
@@ -80,6 +90,18 @@ class Telemetry:
             ["outcome"],
             registry=self.registry,
         )
+        self.assignments = Counter(
+            "recsvc_assignments",
+            "Answers to users in an experiment, by their variant.",
+            ["experiment", "variant"],
+            registry=self.registry,
+        )
+        self.experiment_fallbacks = Counter(
+            "recsvc_experiment_fallbacks",
+            "Those among them that the champion answered, because the variant's model cannot be had.",
+            ["experiment", "variant"],
+            registry=self.registry,
+        )
         self.activations = Counter(
             "recsvc_model_activations",
             "Changes of the served bundle, by outcome: done, refused.",
@@ -87,13 +109,68 @@ class Telemetry:
             registry=self.registry,
         )
 
+        self._tallies: list[RouteTally] = []
+
+    def count_arms(self, arms: Sequence[Arm]) -> None:
+        """Counts an answer in these experiments."""
+        for arm in arms:
+            self.assignments.labels(arm.experiment, arm.variant).inc()
+            if arm.fallback:
+                self.experiment_fallbacks.labels(arm.experiment, arm.variant).inc()
+
+    def add_tally(self, tally: RouteTally) -> None:
+        """Has it asked for what it counted before the metrics are shown."""
+        self._tallies.append(tally)
+
     def render(self) -> bytes:
         """The metrics in Prometheus' text format; send as `METRICS_CONTENT_TYPE`."""
+        for tally in self._tallies:
+            tally.flush()
         if MULTIPROCESS_VARIABLE not in os.environ:
             return generate_latest(self.registry)
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
         return generate_latest(everybody)
+
+
+class RouteTally:
+    """Counts the hits of one route in plain numbers, and adds them to the metrics ten times a second: a counter that
+    several processes share costs as much as the rest of such an answer. For use from one event loop."""
+
+    def __init__(self, telemetry: Telemetry, method: str, route: str) -> None:
+        self._requests = telemetry.requests.labels(method, route, "200")
+        self._request_seconds = telemetry.request_seconds.labels(method, route)
+        self._hits = telemetry.cache.labels("hit")
+        self._telemetry = telemetry
+        self._seconds: list[float] = []
+        self._parts: list[str] = []
+        self._arms: list[Arm] = []
+        telemetry.add_tally(self)
+
+    def count(self, seconds: float, degraded: Sequence[str], arms: Sequence[Arm]) -> None:
+        """Counts one answer from the cache, after so many seconds; `degraded` the parts that fell back, `arms` the
+        experiments that it is part of."""
+        if not self._seconds:
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
+        self._seconds.append(seconds)
+        if degraded:
+            self._parts += degraded
+        if arms:
+            self._arms += arms
+
+    def flush(self) -> None:
+        """Adds what was counted since the last time."""
+        seconds, self._seconds = self._seconds, []
+        parts, self._parts = self._parts, []
+        arms, self._arms = self._arms, []
+        if seconds:
+            self._requests.inc(len(seconds))
+            self._hits.inc(len(seconds))
+        for value in seconds:
+            self._request_seconds.observe(value)
+        for part in parts:
+            self._telemetry.degraded.labels(part).inc()
+        self._telemetry.count_arms(arms)
 
 
 def prepare_metrics_directory(state_dir: Path) -> Path:
@@ -159,6 +236,10 @@ def configure_logging(level: str, log_format: str) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": level.upper()},
             # Its start-up chatter repeats what we print; its warnings matter.
-            "loggers": {"uvicorn": {"level": "WARNING" if level != "debug" else "DEBUG"}},
+            "loggers": {
+                "uvicorn": {"level": "WARNING" if level != "debug" else "DEBUG"},
+                # Named, or a child of the former is switched on again, and each answer pays for a line nobody sees.
+                "uvicorn.access": {"propagate": False},
+            },
         }
     )

@@ -1,8 +1,13 @@
 """`recommendation_id`: a signed token that says which answer an event belongs to, without stored state.
 
-"r1." payload "." mac, both base64url. Payload, little-endian: issued u32 (Unix seconds), user digest 8 bytes, nonce
-8 bytes, then placement and model version, each a length byte and UTF-8. The mac is HMAC-SHA256 over "r1." and the
-payload, cut to 16 bytes (128 bits; RFC 2104, section 5, asks for at least half of the digest).
+"r1." or "r2.", payload "." mac, both base64url. Payload, little-endian: issued u32 (Unix seconds), user digest 8 bytes,
+nonce 8 bytes, then placement and model version, each a length byte and UTF-8. In "r2." follow the experiments: how many
+u8, and for each the experiment, the variant (as above), the phase u16 and flags u8 (1 forced, 2 fallback); then, if
+there are any, the marks of items (`_marked`). An answer outside of experiments has an "r1." token. The mac is
+HMAC-SHA256 over the prefix and the payload, cut to 16 bytes (128 bits; RFC 2104, section 5, asks for at least half of
+the digest).
+
+What follows the nonce is the same for everybody with the same assignment, and is kept ready.
 """
 
 from __future__ import annotations
@@ -14,19 +19,59 @@ import hmac
 import os
 import secrets
 import struct
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-_PREFIX: Final = "r1."
+from recsvc.eventlog.event import Arm
+
+_PLAIN: Final = "r1."
+_WITH_EXPERIMENTS: Final = "r2."
 _HEAD: Final = struct.Struct("<I8s8s")
+_ARM: Final = struct.Struct("<HB")
+_FORCED, _FALLBACK = 1, 2
+_OF_TEAMS, _OF_PROPENSITIES = 1, 2
+TEAMS: Final = ("a", "b")
+"""What the log calls the first and the second team of an interleaved list."""
 _MAC_BYTES: Final = 16
 _DIGEST_BYTES: Final = 8
 _KEY_BYTES: Final = 32
 _MIN_KEY_BYTES: Final = 16
-_MAX_CHARACTERS: Final = 1_024
+MAX_CHARACTERS: Final = 4_096
+"""Of a token: what `experiments.live.MAX_RUNNING` experiments with the longest names leave room for."""
+_TAILS_KEPT: Final = 4_096
+
+
+class _Entropy:
+    """Random bytes of the system, fetched 4 KiB at a time: a call of the kernel for each eight would cost more than the
+    signature. Each byte is given out once. Not to be shared by forked processes: workers are spawned."""
+
+    def __init__(self) -> None:
+        self._bytes, self._at = b"", 0
+
+    def take(self, count: int) -> bytes:
+        if self._at + count > len(self._bytes):
+            self._bytes, self._at = os.urandom(4096), 0
+        self._at += count
+        return self._bytes[self._at - count : self._at]
+
+
+random_bytes: Final = _Entropy().take
+"""So many bytes that nobody can foresee, at most 4,096; for use from one thread."""
+
+
+class Mark(NamedTuple):
+    """What a token says of one item: the team that placed it, or the probability with which it got its place."""
+
+    team: str | None = None
+    propensity: float | None = None
+
+
+NO_MARK: Final = Mark()
 
 
 class TokenInvalid(Exception):  # noqa: N818
@@ -42,6 +87,29 @@ class Token:
     model_version: str
     user_digest: bytes
     nonce: bytes
+    experiments: tuple[Arm, ...] = ()
+    marks: Mapping[int, Mark] = field(default_factory=dict)
+
+    def mark_of(self, item_id: str) -> Mark | None:
+        """What is said of the item; None also for two items of the answer that cannot be told apart (one answer of 20
+        in 345 has such two). An item that was not in the answer is taken for one of it once in 3,000 times."""
+        return self.marks.get(_fingerprint(item_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Tokens of one user, placement, model and assignment."""
+
+    _prefix: str
+    _key: bytes
+    _digest: bytes
+    _tail: bytes
+
+    def issue(self, issued: int) -> bytes:
+        """A fresh token, ASCII; `issued` Unix seconds."""
+        payload = _HEAD.pack(issued, self._digest, random_bytes(_DIGEST_BYTES)) + self._tail
+        mac = _mac(self._key, self._prefix, payload)
+        return b"%s%s.%s" % (self._prefix.encode("ascii"), _b64(payload), _b64(mac))
 
 
 class TokenSigner:
@@ -52,19 +120,35 @@ class TokenSigner:
             raise ValueError("a signer needs at least one key")
         self._keys = tuple(keys)
 
-    def issue(self, *, issued: int, placement: str, model_version: str, user_id: str) -> str:
-        """A fresh token; `issued` Unix seconds, names at most 255 bytes, an empty `user_id` for nobody."""
+    def stamp(
+        self,
+        *,
+        placement: str,
+        model_version: str,
+        user_id: str,
+        experiments: tuple[Arm, ...] = (),
+        marks: Sequence[tuple[str, Mark]] = (),
+    ) -> Stamp:
+        """What issues tokens that differ in nothing but time and nonce; names at most 255 bytes, an empty `user_id` for
+        nobody. `marks` of item ids, at most 255 and all of one kind, belong to an answer with experiments."""
         key = self._keys[0]
-        head = _HEAD.pack(issued, _user_digest(key, user_id), secrets.token_bytes(_DIGEST_BYTES))
-        payload = head + _short(placement) + _short(model_version)
-        return f"{_PREFIX}{_b64(payload)}.{_b64(_mac(key, payload))}"
+        prefix = _WITH_EXPERIMENTS if experiments else _PLAIN
+        tail = _tail(placement, model_version, experiments)
+        return Stamp(prefix, key, _user_digest(key, user_id), tail + _marked(marks) if marks else tail)
+
+    def issue(
+        self, *, issued: int, placement: str, model_version: str, user_id: str, experiments: tuple[Arm, ...] = ()
+    ) -> str:
+        """One fresh token; `issued` Unix seconds, the rest as `stamp` takes it."""
+        stamp = self.stamp(placement=placement, model_version=model_version, user_id=user_id, experiments=experiments)
+        return stamp.issue(issued).decode("ascii")
 
     def verify(self, text: str, *, now: float, max_age_seconds: float) -> Token:
         """What the token says. Raises TokenInvalid when it is malformed, forged, expired or from the future."""
-        payload, mac = _split(text)
-        if not any(hmac.compare_digest(_mac(key, payload), mac) for key in self._keys):
+        prefix, payload, mac = _split(text)
+        if not any(hmac.compare_digest(_mac(key, prefix, payload), mac) for key in self._keys):
             raise TokenInvalid("recommendation_id was not signed by this service, or was altered")
-        token = _parse(payload)
+        token = _parse(payload, with_experiments=prefix == _WITH_EXPERIMENTS)
         # A minute of grace: clocks of machines that share the keys differ a little.
         if not -60 <= now - token.issued <= max_age_seconds:
             raise TokenInvalid("recommendation_id has expired, or is dated in the future")
@@ -111,23 +195,83 @@ def _read_key(path: Path) -> bytes:
     return key
 
 
-def _split(text: str) -> tuple[bytes, bytes]:
-    parts = text.removeprefix(_PREFIX).split(".")
-    if not text.startswith(_PREFIX) or len(text) > _MAX_CHARACTERS or len(parts) != 2:
+def _split(text: str) -> tuple[str, bytes, bytes]:
+    """Prefix, payload and mac. There is one way to write a token: what decodes to the same bytes is another text."""
+    prefix, parts = text[:3], text[3:].split(".")
+    if prefix not in (_PLAIN, _WITH_EXPERIMENTS) or len(text) > MAX_CHARACTERS or len(parts) != 2:
         raise TokenInvalid("recommendation_id is not a token of this service")
     try:
         payload, mac = (base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True) for part in parts)
     except (binascii.Error, ValueError) as exc:
         raise TokenInvalid("recommendation_id is not a token of this service") from exc
-    return payload, mac
+    if [_b64(payload).decode("ascii"), _b64(mac).decode("ascii")] != parts:
+        raise TokenInvalid("recommendation_id is not a token of this service")
+    return prefix, payload, mac
 
 
-def _parse(payload: bytes) -> Token:
+def _parse(payload: bytes, *, with_experiments: bool) -> Token:
     # Only signed payloads come here, so the lengths are ours.
     issued, digest, nonce = _HEAD.unpack_from(payload)
     placement, at = _take(payload, _HEAD.size)
-    version, _ = _take(payload, at)
-    return Token(issued, placement, version, digest, nonce)
+    version, at = _take(payload, at)
+    arms: list[Arm] = []
+    number = payload[at] if with_experiments else 0
+    at += 1
+    for _ in range(number):
+        experiment, at = _take(payload, at)
+        variant, at = _take(payload, at)
+        phase, flags = _ARM.unpack_from(payload, at)
+        at += _ARM.size
+        arms.append(Arm(experiment, phase, variant, bool(flags & _FORCED), bool(flags & _FALLBACK)))
+    return Token(issued, placement, version, digest, nonce, tuple(arms), _read_marks(payload, at))
+
+
+def _marked(marks: Sequence[tuple[str, Mark]]) -> bytes:
+    """How many u8 and the kind u8 (1 teams, 2 propensities); fingerprints u16 each; then the teams, a bit each from the
+    lowest of a byte on (0 the first team), or the propensities, binary16 each: within 0.05 % where above 0.00006."""
+    prints = struct.pack(f"<{len(marks)}H", *(_fingerprint(item_id) for item_id, _ in marks))
+    if marks[0][1].team is not None:
+        bits = sum((mark.team == TEAMS[1]) << place for place, (_, mark) in enumerate(marks))
+        return bytes((len(marks), _OF_TEAMS)) + prints + bits.to_bytes((len(marks) + 7) // 8, "little")
+    propensities = struct.pack(f"<{len(marks)}e", *(mark.propensity for _, mark in marks))
+    return bytes((len(marks), _OF_PROPENSITIES)) + prints + propensities
+
+
+def _read_marks(payload: bytes, at: int) -> dict[int, Mark]:
+    if at >= len(payload):
+        return {}
+    number, kind = payload[at], payload[at + 1]
+    prints = struct.unpack_from(f"<{number}H", payload, at + 2)
+    at += 2 + 2 * number
+    if kind == _OF_TEAMS:
+        bits = int.from_bytes(payload[at:], "little")
+        marks = [Mark(team=TEAMS[bits >> place & 1]) for place in range(number)]
+    else:
+        marks = [Mark(propensity=value) for value in struct.unpack_from(f"<{number}e", payload, at)]
+    found: dict[int, Mark] = {}
+    for fingerprint, mark in zip(prints, marks, strict=True):
+        if found.setdefault(fingerprint, mark) != mark:
+            found[fingerprint] = NO_MARK
+    return {fingerprint: mark for fingerprint, mark in found.items() if mark != NO_MARK}
+
+
+def _fingerprint(item_id: str) -> int:
+    return zlib.crc32(item_id.encode("utf-8")) & 0xFFFF
+
+
+@lru_cache(_TAILS_KEPT)
+def _tail(placement: str, model_version: str, experiments: tuple[Arm, ...]) -> bytes:
+    """The payload after the nonce."""
+    names = _short(placement) + _short(model_version)
+    if not experiments:
+        return names
+    arms = (
+        _short(arm.experiment)
+        + _short(arm.variant)
+        + _ARM.pack(arm.phase, _FORCED * arm.forced | _FALLBACK * arm.fallback)
+        for arm in experiments
+    )
+    return b"".join((names, bytes((len(experiments),)), *arms))
 
 
 def _take(payload: bytes, at: int) -> tuple[str, int]:
@@ -144,9 +288,13 @@ def _user_digest(key: bytes, user_id: str) -> bytes:
     return hmac.digest(key, b"user:" + user_id.encode("utf-8"), hashlib.sha256)[:_DIGEST_BYTES]
 
 
-def _mac(key: bytes, payload: bytes) -> bytes:
-    return hmac.digest(key, _PREFIX.encode("ascii") + payload, hashlib.sha256)[:_MAC_BYTES]
+def _mac(key: bytes, prefix: str, payload: bytes) -> bytes:
+    return hmac.digest(key, prefix.encode("ascii") + payload, hashlib.sha256)[:_MAC_BYTES]
 
 
-def _b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+
+def _b64(raw: bytes) -> bytes:
+    # As base64.urlsafe_b64encode, which takes twice the time to get here.
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=")

@@ -27,9 +27,9 @@ def redis_server(_redis_process: RedisProcess) -> Iterator[RedisProcess]:
     """A running Redis that the test may `kill()`, `start()`, `pause()` and `resume()`."""
     _redis_process.start()
     with redis.Redis.from_url(_redis_process.url) as client:
-        client.delete(
-            "{live}:items", "{live}:erasures", "{live}:changes", "{live}:erased"
-        )  # a service knows them whatever its directory
+        # A service knows these whatever its directory.
+        client.delete("{live}:items", "{live}:erasures", "{live}:changes", "{live}:erased")
+        client.delete("{experiments}:definitions", "{experiments}:version")
     yield _redis_process
     _redis_process.resume()
 

@@ -12,9 +12,10 @@ from typing import Any, Self
 import httpx
 import uvicorn
 
-from recsvc.app import create_app
+from recsvc.app import create_service
 from recsvc.bundle.registry import Registry
 from recsvc.listener import listen
+from recsvc.protocol import JoiningProtocol
 from recsvc.settings import Settings
 from tests.builders import publish_bundle
 
@@ -39,7 +40,14 @@ class RunningService:
 
     def __enter__(self) -> Self:
         listener = listen("127.0.0.1", 0)
-        config = uvicorn.Config(create_app(self._settings), lifespan="on", log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(
+            create_service(self._settings),
+            http=JoiningProtocol,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            ws="none",
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]})
         self._thread.start()

@@ -13,6 +13,7 @@ import pytest
 
 from recsvc.app import create_app
 from recsvc.settings import OTHER_VARIABLES, PREFIX, Settings
+from recsvc.telemetry import Telemetry
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "models" / "README.md"])
@@ -125,7 +126,7 @@ class TestHTTP:
         return re.findall(r"^\| .*$", (ROOT / "docs" / "http.md").read_text("utf-8"), re.MULTILINE)
 
     def test_every_address_is_listed_and_none_that_is_not_there(self) -> None:
-        paths = create_app(Settings()).openapi()["paths"]
+        paths = create_app(Settings(), Telemetry()).openapi()["paths"]
         served = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
         without_schema = {"GET /", "GET /docs", "GET /openapi.json"}
         cells = [line.split("|")[1] for line in self.tables]

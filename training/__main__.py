@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 
 from recsvc.bundle.errors import BundleError
 from training import commands
+from training.batch.command import batch
 from training.errors import ConfigInvalid, TrainingError
 from training.plan import Places
 from training.progress import Progress
@@ -109,6 +110,12 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     recommend.add_argument("user")
     recommend.add_argument("--version", help="a version; default the champion")
     recommend.add_argument("--limit", type=_positive, default=10)
+    batched = verb("batch", batch, "the best items for every user, to Parquet; goes on where it was stopped")
+    batched.add_argument("--version", help="a version; default the champion")
+    batched.add_argument("--limit", type=_positive, default=20, help="items a user; default 20")
+    batched.add_argument(
+        "--out", type=Path, help="the folder; default batch/<version>-top<limit> in the state directory"
+    )
     prune = verb("prune", commands.prune, "remove old versions; the champion and its predecessor stay")
     prune.add_argument("keep", type=_positive)
     promote = verb("promote", commands.promote, "make a version the champion, if the gate lets it pass")

@@ -22,6 +22,9 @@ from recsvc.bundle.manifest import Component, ConfidenceRecipe, Kind, Objective
 from recsvc.events.schema import EVENT_TYPES
 from training.errors import ConfigInvalid
 
+FamilyName = Literal["scalar", "pq", "pq-half", "ivf-pq", "hnsw"]
+"""Approximate indexes: see `training.indexes.families`."""
+
 _HERE: Final = Path(__file__).parent
 
 
@@ -150,6 +153,14 @@ class ContentConfig(Section):
     held_out_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
+class IndexConfig(Section):
+    """How the nearest-neighbour index is chosen."""
+
+    latency_ms: PositiveFloat
+    recall: Annotated[float, Field(gt=0, le=1)]
+    families: tuple[FamilyName, ...]
+
+
 class EvaluationConfig(Section):
     """The baselines."""
 
@@ -186,6 +197,7 @@ class RunConfig(Section):
     blend: BlendConfig
     trending: TrendingConfig
     content: ContentConfig
+    index: IndexConfig
     evaluation: EvaluationConfig
     ageing: AgeingConfig
     gate: GateConfig

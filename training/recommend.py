@@ -7,7 +7,7 @@ import numpy as np
 from recsvc.bundle.types import Bundle, Int32, ItemRow, UserRow
 from recsvc.eventlog.tombstones import Tombstones
 from recsvc.scoring.blend import POPULARITY, BlendScorer
-from recsvc.scoring.foldin import effective_regularization, fold_in
+from recsvc.scoring.foldin import NOTHING, effective_regularization, fold_in
 from recsvc.scoring.retrieval import top_items
 
 
@@ -44,17 +44,17 @@ def _personal(bundle: Bundle, row: UserRow, limit: int) -> list[str]:
         user = scorer.of(bundle.user_factors[row], items[confidence > 0])
         best, scores = user.top(limit, allowed)
         reasons = user.explain(best, bundle.item_factors[best], folded, per_item=2)
-        for place in np.flatnonzero(np.argmax(user.contributions(best), axis=0) == POPULARITY):
-            reasons[place] = []
+        reasons[np.argmax(user.contributions(best), axis=0) == POPULARITY] = NOTHING
     return [
         _line(bundle, int(item), float(score), _because(bundle, own))
-        for item, score, own in zip(best, scores, reasons, strict=True)
+        for item, score, own in zip(best, scores, reasons.tolist(), strict=True)
     ]
 
 
 def _because(bundle: Bundle, own: list[int]) -> str:
     """The user's own items that raised a score most; what none of them raised came for being popular."""
-    return "because of " + ", ".join(_name(bundle, j) for j in own) if own else "popular"
+    named = [_name(bundle, item) for item in own if item != NOTHING]
+    return f"because of {', '.join(named)}" if named else "popular"
 
 
 def _popular(bundle: Bundle, limit: int, seen: Int32 | None) -> list[str]:

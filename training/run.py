@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
-from typing import Any
 
 import numpy as np
 
 from recsvc.bundle.errors import BundleError
+from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import (
     FORMAT_VERSION,
     DataSummary,
@@ -30,7 +30,7 @@ from training.errors import DataInvalid
 from training.evaluate import Evaluation
 from training.experiment import gate_against, measure
 from training.fitted import FittedModel, fit_model
-from training.index import build_index, measure_index
+from training.indexes.choose import choose_index
 from training.matrix import Matrix, build_matrix, event_weights, popularity_of, trending_scores
 from training.plan import Places, Plan
 from training.progress import Progress
@@ -159,8 +159,8 @@ def publish(
 ) -> str:
     """Builds the index, measures it, renders the report and writes the bundle; returns the version."""
     config = plan.config
-    index = build_index(fit.factors.items)
-    summary = measure_index(index, fit.factors.items, fit.factors.users, seed=config.als.seed)
+    factors = fit.factors
+    index, summary = choose_index(factors.items, factors.users, config.index, progress, seed=config.als.seed)
     version = new_version()
     contents = _contents(dataset, fit, index, config, None if content is None else content.map)
     report = None
@@ -191,7 +191,7 @@ def publish(
     return version
 
 
-def _contents(dataset: Dataset, fit: Fit, index: Any, config: RunConfig, content: ContentMap | None) -> Contents:
+def _contents(dataset: Dataset, fit: Fit, index: ItemIndex, config: RunConfig, content: ContentMap | None) -> Contents:
     events, confidence = dataset.events, fit.matrix.confidence
     recipe = config.interactions.recipe()
     short, long = config.trending.short_half_life_days, config.trending.long_half_life_days

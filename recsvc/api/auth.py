@@ -92,5 +92,11 @@ def require(scope: str) -> Callable[..., Awaitable[None]]:
     return check
 
 
+def authorise(request: Request, scope: str) -> None:
+    """Checks another scope than the route's, for a parameter that needs one. Raises what `Keyring.authorise` raises."""
+    keyring: Keyring = request.app.state.keyring
+    keyring.authorise(request.headers.get("authorization"), scope)
+
+
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -9,10 +9,14 @@ from fastapi import Request
 from recsvc.catalog.feed import LiveFeed
 from recsvc.catalog.items import ItemCatalogue
 from recsvc.events.intake import EventIntake
+from recsvc.experiments.directory import Experiments
+from recsvc.serving.experimenting import Experimenting
+from recsvc.serving.kept import KeptAnswers
 from recsvc.serving.models import ModelPool
 from recsvc.serving.recommender import Recommender
 from recsvc.settings import Settings
 from recsvc.store.connection import RedisConnection
+from recsvc.store.sequences import Sequences
 from recsvc.telemetry import Telemetry
 from recsvc.users.directory import Users
 
@@ -30,6 +34,10 @@ class Service:
     catalogue: ItemCatalogue
     intake: EventIntake
     users: Users
+    sequences: Sequences
+    kept: KeptAnswers
+    experiments: Experiments
+    experimenting: Experimenting
 
 
 def service_of(request: Request) -> Service:

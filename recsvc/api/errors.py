@@ -125,6 +125,15 @@ class ServiceNotReady(ApiError):  # noqa: N818
         super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
 
 
+class Overloaded(ApiError):  # noqa: N818
+    """503: as many requests are under way as can be answered in time."""
+
+    status, kind, title = 503, "overloaded", "Overloaded"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
 def problem_response(
     scope: Scope,
     status: int,

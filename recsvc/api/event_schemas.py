@@ -10,10 +10,11 @@ from recsvc.api.parameters import Id
 from recsvc.api.schemas import Asked, ElementProblem, EventType, Time
 from recsvc.eventlog.event import LogEvent
 from recsvc.events.times import settle
+from recsvc.tokens import MAX_CHARACTERS
 
 MAX_EVENTS: Final = 1_000
-MAX_TOKEN_CHARACTERS: Final = 1_024
 MAX_VALUE: Final = 1e6
+MAX_POSITION: Final = 32_767
 
 _WITHOUT_ITEM: Final = frozenset({"survey", "unsubscribe"})
 _COMPLETIONS: Final = frozenset({"view", "finish"})
@@ -38,10 +39,16 @@ class Event(Asked):
     value: Annotated[float, Field(strict=True, ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False)] | None = Field(
         default=None, description="Completion of a view or finish (0 to 1), a rating, the score of a survey."
     )
-    recommendation_id: Annotated[str, Field(max_length=MAX_TOKEN_CHARACTERS)] | None = Field(
+    recommendation_id: Annotated[str, Field(max_length=MAX_CHARACTERS)] | None = Field(
         default=None, description="Of the answer that the event follows."
     )
     session_id: Id | None = None
+    position: Annotated[int, Field(strict=True, ge=0, le=MAX_POSITION)] | None = Field(
+        default=None, description="Where in the list the item stood, from 0."
+    )
+    source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] | None = Field(
+        default=None, description="The item's `source` in the answer."
+    )
 
     @field_validator("target")
     @classmethod
@@ -89,6 +96,8 @@ class Event(Asked):
             session_id=self.session_id,
             recommendation_id=self.recommendation_id,
             sent_timestamp=sent,
+            position=self.position,
+            source=self.source,
         )
 
 

@@ -30,7 +30,7 @@ from recsvc.api.strict_json import StrictJSONRoute
 from recsvc.catalog.errors import CatalogueFull
 from recsvc.catalog.item_json import to_json
 from recsvc.catalog.live import LiveItem
-from recsvc.serving.recommender import Filters
+from recsvc.serving.answer import Filters
 
 router = APIRouter(tags=["items"], route_class=StrictJSONRoute)
 

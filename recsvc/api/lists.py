@@ -12,8 +12,8 @@ from recsvc.api.dependencies import service_of
 from recsvc.api.errors import problem_responses
 from recsvc.api.parameters import DEFAULT_LIMIT, CategoryQuery, FieldsQuery, LimitQuery, ModelQuery
 from recsvc.api.schemas import EverybodysList
+from recsvc.serving.answer import Filters
 from recsvc.serving.candidates import Source
-from recsvc.serving.recommender import Filters
 
 router = APIRouter(tags=["lists"])
 

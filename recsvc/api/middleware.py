@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import time
 from typing import Final
 from urllib.parse import unquote
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recsvc.api.errors import REQUEST_ID_KEY, PayloadTooLarge, api_error_response, internal_error_response
 from recsvc.settings import Settings
 from recsvc.telemetry import Telemetry
+from recsvc.tokens import random_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -193,8 +193,18 @@ def _with_path_decoded(scope: Scope) -> Scope:
     return {**scope, "path": unquote(raw.decode("ascii"), errors="surrogateescape")}
 
 
+def own_request_id(value: bytes) -> bytes | None:
+    """The caller's X-Request-Id, if it is one that a log can hold."""
+    return bytes(value) if _SANE_ID.fullmatch(value) else None
+
+
+def fresh_request_id() -> bytes:
+    """An id for a request that brought none."""
+    return random_bytes(8).hex().encode("ascii")
+
+
 def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            return bytes(value)
-    return secrets.token_hex(8).encode("ascii")
+        if name == b"x-request-id" and (own := own_request_id(value)):
+            return own
+    return fresh_request_id()

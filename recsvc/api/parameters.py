@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, Field
 
 from recsvc.events.schema import MAX_ID_CHARACTERS, id_problem
+from recsvc.serving.experimenting import Chosen
 
 FIELDS: Final = ("title", "categories", "creator", "published_at")
 MAX_LIMIT: Final = 100
@@ -29,6 +30,22 @@ def _checked_fields(values: list[str]) -> list[str]:
     if unknown is not None:
         raise ValueError(f"no field {unknown[:64]!r}; there are {', '.join(FIELDS)}")
     return names
+
+
+def _checked_choice(value: str) -> str:
+    experiment, colon, variant = value.partition(":")
+    if not (experiment and colon and variant):
+        raise ValueError("is not of the form experiment:variant")
+    return value
+
+
+def chosen(variant: str | None, assigned: str | None) -> Chosen | None:
+    """What the two parameters say; at most one of them is there."""
+    named = variant or assigned
+    if named is None:
+        return None
+    experiment, _, key = named.partition(":")
+    return Chosen(experiment, key, forced=variant is not None)
 
 
 Id = Annotated[
@@ -55,6 +72,13 @@ FieldsQuery = Annotated[
 ]
 CursorQuery = Annotated[str | None, Query(description="`next_cursor` of the page before, with the same categories.")]
 ModelQuery = Annotated[str | None, Query(description="A version of the registry instead of the champion.")]
+UNIT_ID: Final = "What experiments hash whose unit is `unit_id`: of a device, say."
+VARIANT: Final = "experiment:variant to be shown for a test, marked as forced; scope experiments."
+ASSIGNED: Final = "experiment:variant that another system assigned, counted like an assignment; scope experiments."
+Choice = Annotated[str, AfterValidator(_checked_choice)]
+UnitIdQuery = Annotated[Id | None, Query(description=UNIT_ID)]
+VariantQuery = Annotated[Choice | None, Query(description=VARIANT)]
+AssignedQuery = Annotated[Choice | None, Query(description=ASSIGNED)]
 FieldsBody = Annotated[
     list[str],
     AfterValidator(_checked_fields),

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from recsvc.serving.answer import Answer
 from recsvc.serving.candidates import Source
-from recsvc.serving.recommender import Answer
 from recsvc.serving.view import LiveView
 
 _SOURCES = {source.value: source for source in Source}
@@ -33,11 +33,23 @@ def item_list(answer: Answer, fields: Sequence[str]) -> dict[str, Any]:
 
 def recommendations(answer: Answer, fields: Sequence[str]) -> dict[str, Any]:
     """A page of a user (`schemas.Recommendations`)."""
-    return {"user_id": answer.user_id, **item_list(answer, fields), "next_cursor": answer.next_cursor}
+    shown = {"user_id": answer.user_id, **item_list(answer, fields), "next_cursor": answer.next_cursor}
+    if answer.part.arms:
+        shown["experiments"] = [
+            {"experiment": arm.experiment, "variant": arm.variant, "forced": arm.forced} for arm in answer.part.arms
+        ]
+    return shown
 
 
 def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
     """The items of the page (`schemas.Item`)."""
+    if answer.mixed is not None:
+        lists = _items(answer, fields), _items(answer.mixed.second, fields)
+        return [lists[team][place] for team, place in answer.mixed.picks]
+    return _items(answer, fields)
+
+
+def _items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
     view, candidates = answer.model.view, answer.page.candidates
     rendered = []
     for position in answer.page.positions:

@@ -6,13 +6,26 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from recsvc.api.parameters import (
+    ASSIGNED,
     DEFAULT_LIMIT,
     MAX_CATEGORIES,
     MAX_EXCLUDED,
     MAX_LIMIT,
+    UNIT_ID,
+    VARIANT,
+    Choice,
     FieldsBody,
     Id,
 )
@@ -64,6 +77,16 @@ class BatchElement(ListFilters):
     """One request of a batch: the parameters of `/v1/users/{user_id}/recommendations`."""
 
     user_id: Id
+    unit_id: Id | None = Field(default=None, description=UNIT_ID)
+    variant: Choice | None = Field(default=None, description=VARIANT)
+    assigned: Choice | None = Field(default=None, description=ASSIGNED)
+
+    @field_validator("assigned")
+    @classmethod
+    def _one_choice(cls, assigned: str | None, info: ValidationInfo) -> str | None:
+        if assigned is not None and info.data.get("variant") is not None:
+            raise ValueError("cannot be sent together with variant")
+        return assigned
 
 
 class BatchRequest(Asked):
@@ -192,6 +215,14 @@ class SimilarItems(ItemList):
     item_id: str
 
 
+class InExperiment(BaseModel):
+    """An experiment that the user is in."""
+
+    experiment: str
+    variant: str
+    forced: bool = Field(description="For a test; left out of the analysis.")
+
+
 class Recommendations(ItemList):
     """A page of a user's list."""
 
@@ -201,6 +232,7 @@ class Recommendations(ItemList):
 
     user_id: str
     next_cursor: str | None = Field(description="For the next page; null at the end of the list.")
+    experiments: list[InExperiment] | None = Field(default=None, description="There where the user is in any.")
 
 
 class SessionRecommendations(ItemList):

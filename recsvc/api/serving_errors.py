@@ -13,6 +13,7 @@ from recsvc.api.errors import (
     ApiError,
     InvalidParameter,
     ItemUnknown,
+    Overloaded,
     ServiceNotReady,
     api_error_response,
 )
@@ -60,6 +61,8 @@ def api_error(exc: Exception, where: str) -> ApiError:
         return GateRefused(str(exc))
     if isinstance(exc, (serving.NoModel, serving.LiveDataMissing)):
         return ServiceNotReady(str(exc), retry_after_seconds=5)
+    if isinstance(exc, serving.Overloaded):
+        return Overloaded(str(exc))
     if isinstance(exc, BundleError):
         return ModelRefused(str(exc))
     raise exc

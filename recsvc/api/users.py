@@ -31,7 +31,7 @@ from recsvc.api.user_schemas import (
     shown_receipt,
     shown_user,
 )
-from recsvc.serving.recommender import Filters
+from recsvc.serving.answer import Filters
 from recsvc.users.errors import MergeIntoItself, UserBusy
 from recsvc.users.profiles import Profile, UserProfiles, to_json
 

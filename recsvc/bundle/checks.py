@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsvc.bundle.errors import BundleCorrupt
-from recsvc.bundle.files import INDEX_NAME
+from recsvc.bundle.files import INDEX_NAME, ORDER_ARRAYS
 from recsvc.bundle.types import Bundle, Int64
 
 _MATRICES: Final = frozenset({"user_factors", "item_factors", "gram", "content_weights", "spectrum.vectors"})
@@ -83,6 +83,16 @@ def check_spectrum(bundle: Bundle) -> None:
         raise BundleCorrupt(bundle.path / "spectrum.scale.npy", "holds a value that is not above 0 or not finite")
 
 
+def check_orders(bundle: Bundle) -> None:
+    """That the orders name items of the bundle: whoever reads them looks up what they name."""
+    if bundle.orders is None:
+        return
+    for name in ORDER_ARRAYS:
+        rows = getattr(bundle.orders, name.removeprefix("orders."))
+        if len(rows) and (rows.min() < 0 or rows.max() >= bundle.manifest.n_items):
+            raise BundleCorrupt(bundle.path / f"{name}.npy", "names items that the bundle does not have")
+
+
 def check_shapes(bundle: Bundle) -> None:
     """That the arrays have the sizes that the manifest and the others ask for."""
     manifest, interactions, catalogue = bundle.manifest, bundle.interactions, bundle.catalogue
@@ -127,11 +137,16 @@ def check_shapes(bundle: Bundle) -> None:
             "spectrum.vectors": (vectors.shape, (n_items, width)),
             "spectrum.scale": (bundle.spectrum.scale.shape, (n_items,)),
         }
+    if bundle.orders is not None:
+        expected |= {
+            "orders.popular": (bundle.orders.popular.shape, (n_items,)),
+            "orders.category_popular": (bundle.orders.category_popular.shape, catalogue.category_items.shape),
+        }
     for name, (found, wanted) in expected.items():
         if found != wanted:
             raise BundleCorrupt(bundle.path / f"{name}.npy", f"has shape {found}, the manifest asks for {wanted}")
-    if bundle.index.ntotal != n_items or bundle.index.d != n_factors:
-        shape = (bundle.index.ntotal, bundle.index.d)
+    if len(bundle.index) != n_items or bundle.index.width != n_factors:
+        shape = (len(bundle.index), bundle.index.width)
         raise BundleCorrupt(
             bundle.path / INDEX_NAME, f"holds {shape} vectors, the manifest asks for {n_items, n_factors}"
         )

@@ -141,14 +141,39 @@ class ContentSummary(Part):
     )
 
 
+class IndexPoint(Part):
+    """What one index gave at one setting: against exact search, on real user vectors, on one thread."""
+
+    kind: str
+    setting: str = Field(description="What was tried of its settings, in words; empty where there are none.")
+    recall_at_100: Annotated[float, Field(ge=0, le=1)]
+    search_ms_median: NonNegativeFloat
+    search_ms_p99: NonNegativeFloat
+
+
 class IndexSummary(Part):
-    """The nearest-neighbour index and what was measured of it against exact search."""
+    """The nearest-neighbour index, what was measured of it against exact search, and what it was chosen from."""
 
     kind: str
     exact: bool
     recall_at_100: Annotated[float, Field(ge=0, le=1)]
     queries: NonNegativeInt
     search_ms_median: NonNegativeFloat
+    search_ms_p99: NonNegativeFloat | None = Field(default=None, description="Null: not measured.")
+    pool: PositiveInt | None = Field(
+        default=None, description="Items offered for a list of 100, to be scored exactly; null: the index is exact."
+    )
+    latency_budget_ms: PositiveFloat | None = Field(default=None, description="Within it (p99) exact search is kept.")
+    recall_target: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Recall@100 that an approximate index had to reach."
+    )
+    measured: list[IndexPoint] = Field(default=[], description="Everything that was tried; the exact index first.")
+
+    @model_validator(mode="after")
+    def _what_is_not_exact_has_a_pool(self) -> Self:
+        if self.exact != (self.pool is None):
+            raise ValueError("an index has a pool where it is not exact, and only there")
+        return self
 
 
 class GateResult(Part):
@@ -209,6 +234,11 @@ class Manifest(Part):
         """Whether the `spectrum.*` files belong to the bundle: they are listed, or a weight asks for them."""
         listed = any(name.startswith("spectrum.") for name in self.files)
         return listed or (self.blend is not None and "spectrum" in self.blend.components)
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether the `orders.*` files belong to the bundle: they are listed."""
+        return any(name.startswith("orders.") for name in self.files)
 
     @model_validator(mode="after")
     def _format_1_has_none_of_format_2(self) -> Self:

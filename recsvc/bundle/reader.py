@@ -17,6 +17,7 @@ from recsvc.bundle.checks import (
     check_content,
     check_form,
     check_neighbours,
+    check_orders,
     check_popularity,
     check_shapes,
     check_spectrum,
@@ -27,13 +28,25 @@ from recsvc.bundle.files import (
     CONTENT_ARRAYS,
     INDEX_NAME,
     NEIGHBOUR_ARRAYS,
+    ORDER_ARRAYS,
     SPECTRUM_ARRAYS,
     replace_file,
     seal_of,
     sha256_of,
 )
+from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import MANIFEST_NAME, READABLE, SEAL_NAME, Manifest
-from recsvc.bundle.types import Bundle, Catalogue, ContentMap, IdTable, Interactions, Neighbours, Spectrum, StringTable
+from recsvc.bundle.types import (
+    Bundle,
+    Catalogue,
+    ContentMap,
+    IdTable,
+    Interactions,
+    Neighbours,
+    Orders,
+    Spectrum,
+    StringTable,
+)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -92,6 +105,7 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
     if is_new:
         check_popularity(bundle)
         check_spectrum(bundle)
+        check_orders(bundle)
     if is_new and receipt is not None:
         receipt.parent.mkdir(parents=True, exist_ok=True)
         replace_file(receipt, json.dumps(_stamps(path, manifest)).encode())
@@ -119,7 +133,8 @@ def _needed(manifest: Manifest) -> dict[str, str]:
     """The arrays of the bundle, and their dtypes."""
     content = CONTENT_ARRAYS if manifest.content is not None else {}
     neighbours = NEIGHBOUR_ARRAYS if manifest.has_neighbours else {}
-    return ARRAYS | content | neighbours | (SPECTRUM_ARRAYS if manifest.has_spectrum else {})
+    spectrum = SPECTRUM_ARRAYS if manifest.has_spectrum else {}
+    return ARRAYS | content | neighbours | spectrum | (ORDER_ARRAYS if manifest.has_orders else {})
 
 
 def _check_names(path: Path, manifest: Manifest) -> None:
@@ -203,12 +218,13 @@ def _assemble(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[A
             category_items=arrays["category_items.rows"],
             published_at=arrays["published_at"],
         ),
-        index=_read_index(path / INDEX_NAME),
+        index=ItemIndex(_read_index(path / INDEX_NAME), arrays["item_factors"], manifest.index.pool),
         content=ContentMap(ids("content_features"), arrays["content_weights"], arrays["content_bias"])
         if manifest.content is not None
         else None,
         neighbours=Neighbours(*(arrays[name] for name in NEIGHBOUR_ARRAYS)) if manifest.has_neighbours else None,
         spectrum=Spectrum(*(arrays[name] for name in SPECTRUM_ARRAYS)) if manifest.has_spectrum else None,
+        orders=Orders(*(arrays[name] for name in ORDER_ARRAYS)) if manifest.has_orders else None,
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NewType
+from typing import TYPE_CHECKING, Final, NewType
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from recsvc.bundle.index import ItemIndex
     from recsvc.bundle.manifest import Manifest
 
 UserId = NewType("UserId", str)
@@ -166,6 +167,20 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class Orders:
+    """Item rows, best first, equal ones by row; int32 all.
+
+    `popular` (n_items,) every item by popularity; `trending` (≤ n_items,) those whose trend is above 0; `latest`
+    (≤ n_items,) those with a date; `category_popular` as `Catalogue.category_items`, each category by popularity.
+    """
+
+    popular: Int32
+    trending: Int32
+    latest: Int32
+    category_popular: Int32
+
+
+@dataclass(frozen=True, slots=True)
 class ContentMap:
     """From what is known of an item to its factors: bias + the sum of the weights of its features.
 
@@ -216,9 +231,10 @@ class Bundle:
     `user_factors` float32 (n_users, n_factors), row u belongs to `users[u]`; `item_factors` float32
     (n_items, n_factors); `gram` float64 (n_factors, n_factors) = YᵀY of the item factors; `popularity` float32
     (n_items,) the summed positive weight of each item; `trending` float32 (n_items,) recent weight against the
-    longer run, all 0 when the data has no times; `index` a faiss index over the item factors by inner product;
+    longer run, all 0 when the data has no times; `index` over the item factors, by inner product;
     `content` None in format 1, and where nothing is known of the items; `neighbours` None before format 3, and where
-    no weight of the blend asks for them; `spectrum` None before format 4, and likewise.
+    no weight of the blend asks for them; `spectrum` None before format 4, and likewise; `orders` None in
+    bundles of releases that did not write them.
     """
 
     path: Path
@@ -232,10 +248,11 @@ class Bundle:
     popularity: Float32
     trending: Float32
     catalogue: Catalogue
-    index: Any
+    index: ItemIndex
     content: ContentMap | None = None
     neighbours: Neighbours | None = None
     spectrum: Spectrum | None = None
+    orders: Orders | None = None
 
     @property
     def version(self) -> str:

@@ -16,8 +16,10 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, REPORT_NAME, flush_directory, seal_of, sha256_of
+from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, ORDER_ARRAYS, REPORT_NAME, flush_directory, seal_of, sha256_of
+from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import MANIFEST_NAME, SEAL_NAME, FileEntry, Manifest
+from recsvc.bundle.orderings import orders_of
 from recsvc.bundle.types import Catalogue, ContentMap, Float32, Float64, IdTable, Interactions, Neighbours, Spectrum
 
 
@@ -34,7 +36,7 @@ class Contents:
     popularity: Float32
     trending: Float32
     catalogue: Catalogue
-    index: Any
+    index: ItemIndex
     report: str | None = None
     content: ContentMap | None = None
     neighbours: Neighbours | None = None
@@ -42,11 +44,13 @@ class Contents:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Every array by its name in `ALL_ARRAYS`."""
+        orders = orders_of(self.popularity, self.trending, self.catalogue)
         return {
             **self._model_arrays(),
             **self._content_arrays(),
             **self._neighbour_arrays(),
             **self._spectrum_arrays(),
+            **{name: getattr(orders, name.removeprefix("orders.")) for name in ORDER_ARRAYS},
         }
 
     def _neighbour_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -142,7 +146,9 @@ def _write_files(folder: Path, contents: Contents) -> dict[str, FileEntry]:
             np.save(file, np.ascontiguousarray(array), allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
-    _write_flushed(folder / INDEX_NAME, faiss.serialize_index(contents.index).tobytes())
+    faiss.write_index(contents.index.searcher, str(folder / INDEX_NAME))
+    with (folder / INDEX_NAME).open("rb") as file:
+        os.fsync(file.fileno())
     if contents.report is not None:
         _write_flushed(folder / REPORT_NAME, contents.report.encode())
     return {

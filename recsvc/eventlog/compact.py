@@ -20,7 +20,7 @@ from recsvc.eventlog.files import LogFile, PartitionLog, after_of, last_of_segme
 from recsvc.eventlog.manifest import LogDamaged, LogManifest, Retired, Segment, read_manifest, write_manifest
 from recsvc.eventlog.plan import groups_to_merge
 from recsvc.eventlog.position import StreamId
-from recsvc.eventlog.rows import ERASURE_COLUMNS, SCHEMA, erased_rows, without_erased
+from recsvc.eventlog.rows import ERASURE_COLUMNS, conformed, erased_rows, without_erased
 from recsvc.eventlog.tombstones import Tombstones
 
 GRACE_SECONDS: Final = 1800.0
@@ -178,7 +178,7 @@ def _tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
         with pq.ParquetFile(path) as file:
             for number in range(file.num_row_groups):
                 table = file.read_row_group(number, columns, use_threads=False)
-                yield table if columns else table.select(SCHEMA.names).cast(SCHEMA)
+                yield table if columns else conformed(table)
     except (OSError, pa.ArrowException, ValueError, KeyError) as exc:
         raise LogDamaged(f"{path} is not a readable file of the log ({exc}); restore it from a back-up") from exc
 

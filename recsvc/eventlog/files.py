@@ -19,7 +19,10 @@ from recsvc.eventlog.position import BEGINNING, PARTITIONS, StreamId
 from recsvc.eventlog.rows import SCHEMA
 
 _TAIL_NAME: Final = re.compile(r"([0-9]{15,20})-([0-9]{6,20})\.parquet", re.ASCII)
-_FEW_VALUES: Final = ["type", "target_type", "attribution", "placement", "model_version"]
+_FEW_VALUES: Final = [
+    *("type", "target_type", "attribution", "placement", "model_version", "source", "team"),
+    *("experiments.list.element.experiment", "experiments.list.element.variant"),
+]
 _SEGMENT_NAME: Final = re.compile(r"segment-[0-9_]+-([0-9]{15,20})_([0-9]{6,20})-[0-9]{6,}\.parquet", re.ASCII)
 _DIRECTORY_NAME: Final = re.compile(r"p([0-9]{3})", re.ASCII)
 _LOOKS: Final = 50

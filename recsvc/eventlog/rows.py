@@ -27,6 +27,17 @@ _TEXTS: Final = (
     "attribution",
     "placement",
     "model_version",
+    "source",
+    "team",
+)
+_ARM: Final = pa.struct(
+    [
+        pa.field("experiment", pa.string()),
+        pa.field("phase", pa.int16()),
+        pa.field("variant", pa.string()),
+        pa.field("forced", pa.bool_()),
+        pa.field("fallback", pa.bool_()),
+    ]
 )
 
 SCHEMA: Final = pa.schema(
@@ -49,10 +60,18 @@ SCHEMA: Final = pa.schema(
         pa.field("placement", pa.string()),
         pa.field("model_version", pa.string()),
         pa.field("sent_timestamp", _TIME),
+        pa.field("experiments", pa.list_(pa.field("element", _ARM))),
+        pa.field("position", pa.int16()),
+        pa.field("source", pa.string()),
+        pa.field("team", pa.string()),
+        pa.field("propensity", pa.float32()),
     ]
 )
 """A row per event, in the order of the stream. `received_at` is the time in its stream id, by Redis' clock;
 `sent_timestamp` what the caller had sent where `timestamp` was corrected."""
+
+_ADDED: Final = frozenset({"experiments", "position", "source", "team", "propensity"})
+"""Columns that files of releases before 0.4 have not."""
 
 ERASURE_COLUMNS: Final = ["stream_ms", "stream_seq", "type", "user_id", "target_id"]
 """What `erased_rows` reads."""
@@ -61,6 +80,7 @@ _EARLIEST_SECONDS: Final = -62_135_596_800.0
 _LATEST_SECONDS: Final = 253_402_300_799.0
 """From the beginning of the year 1 to the end of 9999: no other date can be written."""
 _LARGEST: Final = 2**63 - 1
+_LARGEST_SHORT: Final = 2**15 - 1
 
 
 def row_problem(event: LogEvent) -> str | None:
@@ -71,6 +91,11 @@ def row_problem(event: LogEvent) -> str | None:
             return f"{name} {seconds!r} is not a time of the years 1 to 9999"
     if event.value is not None and not math.isfinite(event.value):
         return f"value {event.value!r} is not a finite number"
+    if event.propensity is not None and not 0 <= event.propensity <= 1:
+        return f"propensity {event.propensity!r} is not a probability"
+    for number in (event.position or 0, *(arm.phase for arm in event.experiments)):
+        if not 0 <= number <= _LARGEST_SHORT:
+            return f"{number} is neither a position nor a phase: it is not from 0 to {_LARGEST_SHORT}"
     return None
 
 
@@ -94,7 +119,21 @@ def table_of(partition: int, events: Sequence[LogEvent], ids: Sequence[StreamId]
     columns["received_at"] = pa.array(milliseconds * 1000).cast(_TIME)
     columns["value"] = pa.array([event.value for event in events], pa.float64(), from_pandas=True)
     columns["sent_timestamp"] = _times([event.sent_timestamp for event in events])
+    columns["experiments"] = pa.array(
+        [[arm._asdict() for arm in event.experiments] or None for event in events], SCHEMA.field("experiments").type
+    )
+    columns["position"] = pa.array([event.position for event in events], pa.int16())
+    columns["propensity"] = pa.array([event.propensity for event in events], pa.float32(), from_pandas=True)
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def conformed(rows: pa.Table) -> pa.Table:
+    """The rows of a file of any release in the columns of this one: null where they had none. Raises KeyError, or what
+    pyarrow raises, for a table that is no part of a log."""
+    for name in sorted(_ADDED.difference(rows.column_names)):
+        field = SCHEMA.field(name)
+        rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(SCHEMA.names).cast(SCHEMA)
 
 
 def erased_rows(rows: pa.Table | pa.RecordBatch, tombstones: Tombstones) -> pa.Array | None:

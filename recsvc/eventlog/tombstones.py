@@ -39,6 +39,8 @@ class Tombstones:
 
     def __init__(self, tombstones: Iterable[Tombstone] = ()) -> None:
         self._by_digest: dict[str, Tombstone] = {}
+        self.version = 0
+        """Grows with each one taken."""
         for tombstone in tombstones:
             self.add(tombstone)
 
@@ -55,6 +57,7 @@ class Tombstones:
             until, erased_at = max(known.until, tombstone.until), max(known.erased_at, tombstone.erased_at)
             tombstone = Tombstone(tombstone.digest, until, erased_at)
         self._by_digest[tombstone.digest] = tombstone
+        self.version += 1
 
     def of(self, user_id: str) -> Tombstone | None:
         """The user's tombstone, or None."""

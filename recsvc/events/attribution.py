@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from recsvc.eventlog.event import LogEvent
-from recsvc.tokens import Token, TokenInvalid, TokenSigner
+from recsvc.tokens import NO_MARK, Token, TokenInvalid, TokenSigner
 
 MAX_AGE_SECONDS: Final = 30 * 24 * 3600.0
 """What follows an answer later than this is not attributed to it."""
@@ -64,4 +64,13 @@ class Attributor:
 
 
 def _valid(event: LogEvent, token: Token) -> LogEvent:
-    return replace(event, attribution=VALID, placement=token.placement, model_version=token.model_version)
+    mark = NO_MARK if event.item_id is None else token.mark_of(event.item_id) or NO_MARK
+    return replace(
+        event,
+        attribution=VALID,
+        placement=token.placement,
+        model_version=token.model_version,
+        experiments=token.experiments,
+        team=mark.team,
+        propensity=mark.propensity,
+    )

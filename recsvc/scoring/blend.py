@@ -6,14 +6,16 @@ The service and the offline evaluation rank blends through this module alone, so
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 
+from recsvc.bundle.index import ItemIndex
 from recsvc.bundle.manifest import COMPONENTS, BlendSpec
 from recsvc.bundle.types import Bool, Float32, Float64, Int32, Int64, Neighbours, Spectrum
 from recsvc.scoring.foldin import Folded, strongest
-from recsvc.scoring.retrieval import best_places, top_items
+from recsvc.scoring.retrieval import best_places, first_allowed, top_items
 from recsvc.scoring.spectrum import encoded, item_terms
 
 FACTORS, NEIGHBOURS, POPULARITY, SPECTRUM = range(len(COMPONENTS))
@@ -57,14 +59,14 @@ class BlendScorer:
 
     def __init__(
         self,
-        index: Any,
+        index: ItemIndex,
         item_factors: Float32,
         neighbours: Neighbours | None,
         popularity: Float32,
         spec: BlendSpec,
         spectrum: Spectrum | None = None,
     ) -> None:
-        """`index` a faiss index by inner product over `item_factors` float32 (n_items, n_factors); `popularity` float32
+        """`index` by inner product over `item_factors` float32 (n_items, n_factors); `popularity` float32
         (n_items,) as in `Bundle`. Raises ValueError when a weight asks for neighbours or a spectrum not given."""
         for name, found in (("neighbours", neighbours), ("spectrum", spectrum)):
             if found is None and name in spec.components:
@@ -73,10 +75,20 @@ class BlendScorer:
         self.item_factors = item_factors
         self.neighbours = neighbours
         self.spectrum = spectrum
-        self.popularity = popularity_scores(popularity)
-        self.by_popularity: Int32 = np.argsort(-self.popularity, kind="stable").astype(np.int32)
+        self._popularity = popularity
         self._spec = spec
         self._weights = np.array([spec.weights[name] for name in COMPONENTS], dtype=np.float32)
+
+    @cached_property
+    def popularity(self) -> Float32:
+        """`popularity_scores` of the model's items; float32 (n_items,). Made when first asked for, as an order is of a
+        large catalogue: opening a model waits for neither."""
+        return popularity_scores(self._popularity)
+
+    @cached_property
+    def by_popularity(self) -> Int32:
+        """The rows from the most popular on, ties by row; int32 (n_items,)."""
+        return np.argsort(-self.popularity, kind="stable").astype(np.int32)
 
     def weights(self, history_items: int) -> Float32:
         """The weight of each component for a history of so many items, in the order of COMPONENTS; float32 (4,)."""
@@ -129,7 +141,7 @@ class Blended:
         if self._sums is not None:
             offers.append(self._sums.best(wanted, allowed))
         if self.weights[POPULARITY] > 0:
-            offers.append(_first_allowed(self._scorer.by_popularity, wanted, allowed))
+            offers.append(first_allowed(self._scorer.by_popularity, wanted, allowed))
         if not offers:
             offers.append(self._best_smooth(wanted, allowed))
         rows = np.unique(np.concatenate(offers)).astype(np.int32)
@@ -164,12 +176,13 @@ class Blended:
         found *= self.weights[:, None]
         return found
 
-    def explain(self, rows: Int32, vectors: Float32, folded: Folded | None, per_item: int) -> list[list[int]]:
-        """For each of the rows int32 (m,), distinct, the items of the history that raised its score most.
+    def explain(self, rows: Int32, vectors: Float32, folded: Folded | None, per_item: int) -> Int32:
+        """For each of the rows int32 (m,), distinct, the items of the history that raised its score most; int32
+        (m, per_item), as `strongest` gives them.
 
         What an item of the history adds is the weighted sum of its term in the fold-in (`Folded.terms`, which takes
         `vectors` float32 (m, n_factors); without a fold-in, nothing), of what it says as a neighbour and of its share
-        of the spectrum. At most `per_item` each, best first, only those that raised it.
+        of the spectrum.
         """
         terms = self.neighbour_terms(rows).astype(np.float64)
         if self._spectrum is not None:
@@ -261,15 +274,3 @@ def _products(factors: Float32, vector: Float32, rows: Int32) -> Float32:
 def _smooth(spectrum: Spectrum, encoded: Float32, rows: Int32) -> Float32:
     """What the spectrum says of each row; float32 (len(rows),)."""
     return np.asarray(_products(spectrum.vectors, encoded, rows) * spectrum.scale[rows], dtype=np.float32)
-
-
-def _first_allowed(order: Int32, k: int, allowed: Bool | None) -> Int32:
-    """The first `k` of an order that may come."""
-    if allowed is None:
-        return order[:k]
-    span = 2 * k
-    while True:
-        found = order[:span][allowed[order[:span]]]
-        if len(found) >= k or span >= len(order):
-            return found[:k]
-        span *= 4

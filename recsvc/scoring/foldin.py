@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from scipy.linalg.lapack import dposv, dpotrs
 
 from recsvc.bundle.manifest import Objective
 from recsvc.bundle.types import Float32, Float64, Int32
+
+NOTHING: Final = -1
+"""Stands where there is no item to name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,12 @@ class Folded:
     _items: Int32
     _confidence: Float64
 
-    def explain(self, candidates: Float32, per_item: int) -> list[list[int]]:
-        """For each candidate the rows of the user's own items that raised its score most.
+    def explain(self, candidates: Float32, per_item: int) -> Int32:
+        """For each candidate the rows of the user's own items that raised its score most; int32 (k, per_item).
 
         `candidates` float32 (k, n_factors), the candidates' factors. The score of item i is linear in the
         positive history, s_i = Σ_j c_j · yᵢᵀ A⁻¹ yⱼ (Hu, Koren & Volinsky 2008, section 5); the terms are
-        ranked. At most `per_item` rows each, best first, only those that contribute positively.
+        ranked, best first, only those that contribute positively; NOTHING where there are no more.
         """
         rows, terms = self.terms(candidates)
         return strongest(rows, terms, per_item)
@@ -41,17 +45,27 @@ class Folded:
         rows = self._items[positive]
         if not len(rows) or not len(candidates):
             return rows, np.zeros((len(rows), len(candidates)))
-        solved, _ = dpotrs(self._cholesky, candidates.T.astype(np.float64))
-        return rows, (self._history[positive] @ solved) * self._confidence[positive, None]
+        own, shown = self._history[positive], candidates.astype(np.float64)
+        # A is symmetric: solved for whichever side is the shorter one.
+        if len(own) <= len(shown):
+            solved, _ = dpotrs(self._cholesky, own.T)
+            terms = solved.T @ shown.T
+        else:
+            solved, _ = dpotrs(self._cholesky, shown.T)
+            terms = own @ solved
+        return rows, terms * self._confidence[positive, None]
 
 
-def strongest(rows: Int32, terms: Float64, per_item: int) -> list[list[int]]:
-    """For each column of `terms` (p, k) the rows int32 (p,) of its largest positive terms, at most `per_item`, best
-    first, equal ones in their order."""
-    if per_item <= 0 or not len(rows):
-        return [[] for _ in range(terms.shape[1])]
-    best = np.argsort(-terms, axis=0, kind="stable")[:per_item]
-    return [[int(rows[j]) for j in best[:, column] if terms[j, column] > 0] for column in range(terms.shape[1])]
+def strongest(rows: Int32, terms: Float64, per_item: int) -> Int32:
+    """For each column of `terms` (p, k) the rows int32 (p,) of its largest positive terms, best first, equal ones in
+    their order; int32 (k, per_item), NOTHING where there are no more."""
+    found = np.full((terms.shape[1], per_item), NOTHING, dtype=np.int32)
+    left, columns = terms.copy(), np.arange(terms.shape[1])
+    for place in range(min(per_item, len(rows))):
+        best = np.argmax(left, axis=0)
+        found[:, place] = np.where(left[best, columns] > 0, rows[best], NOTHING)
+        left[best, columns] = -np.inf
+    return found
 
 
 def scaled_regularization(regularization: float, frequency_exponent: float, total: Float64) -> Float64:

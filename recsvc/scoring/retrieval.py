@@ -2,33 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import ceil
+from typing import Final
 
 import faiss
 import numpy as np
 
-from recsvc.bundle.types import Bool, Float32, Int32
+from recsvc.bundle.index import ItemIndex
+from recsvc.bundle.types import Bool, Float32, Int32, Int64
+
+_FEW: Final = 20_000
+"""So few allowed items are multiplied out sooner than an approximate index finds enough of them."""
+_POOL_ITEMS: Final = 100
+"""The length of the lists that an index's pool is for."""
+_FEW_LEFT_OUT: Final = 300
+"""Items that may not come, so many at most, are searched along with the others and dropped."""
 
 
-def top_items(index: Any, vector: Float32, k: int, allowed: Bool | None = None) -> tuple[Int32, Float32]:
+def top_items(index: ItemIndex, vector: Float32, k: int, allowed: Bool | None = None) -> tuple[Int32, Float32]:
     """The best items by inner product: (rows int32, scores float32), best first.
 
     `vector` float32 (n_factors,); `allowed` bool (n_items,) or None for all. Fewer than `k` come back only when
-    fewer are allowed (with an exact index).
+    fewer are allowed. Where the index is approximate an item may be missed, and scores are exact all the same.
     """
-    wanted = min(k, index.ntotal if allowed is None else int(np.count_nonzero(allowed)))
+    n_allowed = len(index) if allowed is None else int(np.count_nonzero(allowed))
+    wanted = min(k, n_allowed)
     if wanted == 0:
         return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+    if index.pool is None:
+        return _searched(index, vector, wanted, allowed, len(index) - n_allowed)
+    if allowed is None or n_allowed > _FEW:
+        # What may not come is offered too: so many more are asked for that as many as without a filter are left.
+        lists = max(wanted / _POOL_ITEMS, 1.0) * len(index) / n_allowed
+        offered = _offered(index, vector, min(ceil(index.pool * lists), len(index)))
+        rows = offered if allowed is None else offered[allowed[offered]]
+        if len(rows) >= wanted:
+            return _multiplied(index.vectors, vector, rows, wanted)
+    everything = np.arange(len(index)) if allowed is None else np.flatnonzero(allowed)
+    return _multiplied(index.vectors, vector, everything, wanted)
+
+
+def _searched(index: ItemIndex, vector: Float32, k: int, allowed: Bool | None, left_out: int) -> tuple[Int32, Float32]:
+    """By an exact searcher, which knows how to pass over items; `left_out` is how many are not allowed."""
     query = np.ascontiguousarray(vector, dtype=np.float32)[None, :]
     if allowed is None:
-        scores, rows = index.search(query, wanted)
+        scores, rows = index.searcher.search(query, k)
+    elif left_out <= _FEW_LEFT_OUT:
+        # To look at a few more takes less than to ask of each item whether it may come.
+        scores, rows = index.searcher.search(query, k + left_out)
+        may_come = np.flatnonzero(allowed[rows[0]])[:k]
+        scores, rows = scores[:, may_come], rows[:, may_come]
     else:
         # The selector only points at the bitmap: both names must live until the search is over.
         bitmap = np.packbits(allowed, bitorder="little")
         selector = faiss.IDSelectorBitmap(bitmap)
-        scores, rows = index.search(query, wanted, params=faiss.SearchParameters(sel=selector))
+        scores, rows = index.searcher.search(query, k, params=faiss.SearchParameters(sel=selector))
     found = rows[0] >= 0
     return rows[0][found].astype(np.int32), scores[0][found]
+
+
+def _offered(index: ItemIndex, vector: Float32, count: int) -> Int64:
+    rows: Int64 = index.searcher.search(np.ascontiguousarray(vector, dtype=np.float32)[None, :], count)[1][0]
+    return rows[rows >= 0]
+
+
+def _multiplied(vectors: Float32, vector: Float32, rows: Int64, k: int) -> tuple[Int32, Float32]:
+    """The best of the rows by their exact products."""
+    scores = np.einsum("ij,j->i", vectors[rows], np.asarray(vector, dtype=np.float32))
+    best = best_places(scores, k)
+    return rows[best].astype(np.int32), scores[best]
 
 
 def most_similar(factors: Float32, row: int, k: int) -> tuple[Int32, Float32]:
@@ -66,3 +108,15 @@ def best_places(values: Float32, k: int) -> Int32:
     """The places of the k largest values, or of all where there are no more, largest first; int32."""
     best = np.argpartition(-values, k)[:k] if k < len(values) else np.arange(len(values))
     return best[np.argsort(-values[best], kind="stable")].astype(np.int32)
+
+
+def first_allowed(order: Int32, k: int, allowed: Bool | None) -> Int32:
+    """The first `k` rows of an order that are `allowed` bool (n_items,), without a look at all of it; int32 (≤ k,)."""
+    if allowed is None:
+        return order[:k]
+    span = 2 * k
+    while True:
+        found = order[:span][allowed[order[:span]]]
+        if len(found) >= k or span >= len(order):
+            return found[:k]
+        span *= 4

@@ -37,9 +37,7 @@ def by_blend(
     rows, scores, by_content = _ranked(model, user, among, depth)
     sources = np.full(len(rows), Source.CONTENT, dtype=np.uint8)
     sources[~by_content] = _SOURCES[np.argmax(user.contributions(rows[~by_content]), axis=0)]
-    reasons = np.full((len(rows), REASONS), NO_REASON, dtype=np.int32)
-    for position, because in enumerate(user.explain(rows, model.view.vectors(rows), folded, REASONS)):
-        reasons[position, : len(because)] = because
+    reasons = user.explain(rows, model.view.vectors(rows), folded, REASONS)
     popular = sources == Source.POPULAR
     reasons[popular] = NO_REASON
     reasons[popular, 0] = model.orderings.reason_categories(rows[popular], categories)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -45,11 +46,20 @@ class ListKey:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A list, and whether Redis took part: False is `degraded: cache`. `hidden` item rows of it do not come."""
+    """A list, and whether Redis took part: False is `degraded: cache`. `hidden` item rows of it do not come.
+
+    `sequence` is the number at which it is the list of the user who was asked for, None where it is not known to be;
+    `unit` whose id experiments hash for that user, where it is another one's; `shared` says that it is the list of all
+    newcomers, good until `until` (Unix seconds) or a change of the catalogue.
+    """
 
     candidates: CandidateList
     cached: bool
     hidden: frozenset[int] = frozenset()
+    sequence: int | None = None
+    unit: str | None = None
+    shared: bool = False
+    until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +148,26 @@ class CandidateCache:
         if read.cached is not None:
             candidates = decode(read.cached, model.bundle, model.view)
             if candidates is not None and self._is_good(candidates, read, model):
-                return Look(read, Found(candidates, cached=True))
+                return Look(read, Found(candidates, cached=True, sequence=own_sequence(key.user_id, read)))
             read = await self._state.read(key.user_id, None, mark=False)
         found = self._unwritten.get(_flight(key, read))
         if found is not None and not self._is_good(found.candidates, read, model):
             found = None
         return Look(read, found, others=mark and not read.mine and not outdated)
 
+    def is_good(self, candidates: CandidateList, user_id: str, model: ServedModel, now: float) -> bool:
+        """Whether the list is valid at `now` (Unix seconds), and nothing new could be in it, or it is too young to be
+        looked at for that."""
+        return _valid(candidates, user_id, model) and now < self.good_until(candidates, model, now)
+
+    def good_until(self, candidates: CandidateList, model: ServedModel, now: float) -> float:
+        """When the list is too old to lack what came since (Unix seconds); infinity while nothing came by `now`."""
+        computed_at = candidates.computed_at or 0.0
+        came = model.view.came_after(computed_at - _CHANGES_SECONDS, now)
+        return computed_at + self._new_items_seconds if came else math.inf
+
     def _is_good(self, candidates: CandidateList, read: UserRead, model: ServedModel) -> bool:
-        """Whether the list is valid, and nothing new could be in it, or it is too young to be looked at for that."""
-        if not _valid(candidates, read.user_id, model):
-            return False
-        computed_at, now = candidates.computed_at or 0.0, read.read_at_ms / 1000
-        if now - computed_at < self._new_items_seconds:
-            return True
-        return not model.view.came_after(computed_at - _CHANGES_SECONDS, now)
+        return self.is_good(candidates, read.user_id, model, read.read_at_ms / 1000)
 
     async def _wait_or_compute(
         self, key: ListKey, model: ServedModel, read: UserRead, marked: asyncio.Event, compute: Compute
@@ -165,7 +180,8 @@ class CandidateCache:
         if look.found is not None:
             return look.found
         try:
-            found = Found(await compute(look.read), cached=True)
+            candidates = await compute(look.read)
+            found = Found(candidates, cached=True, sequence=own_sequence(key.user_id, look.read))
         except BaseException:
             self._in_background(self._release(key, look.read))
             raise
@@ -212,6 +228,11 @@ class CandidateCache:
 def normal(categories: Sequence[str]) -> tuple[str, ...]:
     """Categories in the one order in which they are part of a key."""
     return tuple(sorted(set(categories)))
+
+
+def own_sequence(user_id: str, read: UserRead) -> int | None:
+    """The sequence number of a read, where the user was not merged into another one."""
+    return read.sequence if read.user_id == user_id else None
 
 
 def _flight(key: ListKey, read: UserRead) -> _Flight:

@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 
 from recsvc.bundle.types import Float32, Int32, UInt8
+from recsvc.scoring.foldin import NOTHING
 from recsvc.serving.degraded import Degraded
 
 REASONS: Final = 2
 """How many of the user's own items explain a candidate at most."""
-NO_REASON: Final = -1
+NO_REASON: Final = NOTHING
 
 
 class Source(IntEnum):

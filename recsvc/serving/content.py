@@ -31,8 +31,12 @@ class ContentRows:
         self._places: dict[int, int] = {}
         if bundle.content is not None:
             without = _without_factors(bundle)
-            for row, vector in zip(without.tolist(), _vectors_of(bundle, bundle.content, without), strict=True):
-                self._append(row, vector)
+            self._rows = Growing.of(without)
+            self._vectors = Growing.of(_vectors_of(bundle, bundle.content, without))
+            self._places = {row: place for place, row in enumerate(without.tolist())}
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     @property
     def current(self) -> ContentVectors:
@@ -73,16 +77,16 @@ def _vectors_of(bundle: Bundle, content: ContentMap, rows: Int32) -> Float32:
     catalogue = bundle.catalogue
     by_category = _feature_rows(content, [f"category:{name}" for name in catalogue.categories])
     by_creator = _feature_rows(content, [f"creator:{name}" for name in catalogue.creators])
-    places: list[int] = []
-    features: list[int] = []
-    for place, row in enumerate(rows.tolist()):
-        codes = catalogue.item_categories[catalogue.item_indptr[row] : catalogue.item_indptr[row + 1]]
-        own = by_category[codes].tolist()
-        creator = int(catalogue.creator_of[row])
-        own += [int(by_creator[creator])] if creator >= 0 else []
-        known = [feature for feature in own if feature >= 0]
-        places += [place] * len(known)
-        features += known
+    starts = np.asarray(catalogue.item_indptr[rows])
+    lengths = np.asarray(catalogue.item_indptr[rows + 1]) - starts
+    entries = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
+    created = np.flatnonzero(catalogue.creator_of[rows] >= 0)
+    places = np.concatenate([np.repeat(np.arange(len(rows)), lengths), created])
+    features = np.concatenate(
+        [by_category[catalogue.item_categories[entries]], by_creator[catalogue.creator_of[rows[created]]]]
+    )
+    known = features >= 0
+    places, features = places[known], features[known]
     shape = (len(rows), len(content.features))
     counts = csr_matrix((np.ones(len(places), dtype=np.float32), (places, features)), shape=shape)
     vectors = np.asarray(counts @ np.asarray(content.weights) + content.bias, dtype=np.float32)

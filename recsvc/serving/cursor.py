@@ -31,6 +31,11 @@ class Cursor:
 
     shown: tuple[int, ...] = ()
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing may follow: as many items were shown as the longest list has."""
+        return len(self.shown) >= LONGEST_LIST
+
     def followed_by(self, item_ids: Iterable[bytes]) -> Cursor:
         """The cursor after a page of these items (UTF-8 ids)."""
         return Cursor(self.shown + tuple(fingerprint(item) for item in item_ids))

@@ -24,3 +24,5 @@ class Degraded(StrEnum):
     """Nothing is known of the user, so there is nobody to compare with."""
     HISTORY = "history"
     """More happened since the model's data than is kept: the oldest of it is missing from the answer."""
+    EXPERIMENT = "experiment"
+    """The model of the user's variant cannot be had: the champion answered instead."""

@@ -20,6 +20,13 @@ class LiveDataMissing(ServingError):  # noqa: N818
         )
 
 
+class Overloaded(ServingError):  # noqa: N818
+    """As many lists are being computed as can be in time."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} lists are being computed already; send this request again after a second")
+
+
 class GateRefused(ServingError):  # noqa: N818
     """The version did not pass its gate, and activation was not forced."""
 

@@ -20,6 +20,13 @@ class Growing:
             (_FIRST_CAPACITY,) if width is None else (_FIRST_CAPACITY, width), dtype=dtype
         )
 
+    @classmethod
+    def of(cls, values: npt.NDArray[Any]) -> Growing:
+        """With those values to begin with, which are its own from then on."""
+        made = cls(values.dtype, values.shape[1] if values.ndim > 1 else None)
+        made._array, made._count = values, len(values)
+        return made
+
     def __len__(self) -> int:
         return self._count
 
@@ -31,7 +38,7 @@ class Growing:
     def append(self, value: Any) -> int:
         """Adds one at the end; its place."""
         if self._count == len(self._array):
-            wider = np.empty((2 * self._count, *self._array.shape[1:]), dtype=self._array.dtype)
+            wider = np.empty((max(2 * self._count, _FIRST_CAPACITY), *self._array.shape[1:]), dtype=self._array.dtype)
             wider[: self._count] = self._array
             self._array = wider
         self._array[self._count] = value

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,10 @@ class ModelPool:
         self._problem: ModelProblem | None = None
         self._retry_at = 0.0
         self._others: OrderedDict[str, ServedModel] = OrderedDict()
+        self._wanted: frozenset[str] = frozenset()
+        self._kept: dict[str, ServedModel] = {}
+        self._kept_retry_at: dict[str, float] = {}
+        self._opening: set[asyncio.Task[None]] = set()
         self._openings: SingleFlight[ServedModel] = SingleFlight()
         self._changing = asyncio.Lock()
         self._poller: asyncio.Task[None] | None = None
@@ -88,6 +93,9 @@ class ModelPool:
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
+        for opening in self._opening:
+            opening.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
         await self._openings.close()
 
     async def get(self, version: str | None = None) -> ServedModel:
@@ -102,13 +110,37 @@ class ModelPool:
             return active
         if active is not None and version == active.version:
             return active
-        known = self._others.get(version)
+        known = self._kept.get(version) or self._others.get(version)
         if known is not None:
-            self._others.move_to_end(version)
+            if version in self._others:
+                self._others.move_to_end(version)
             return known
         opened = await self._openings.run(version, lambda: self._open(version, full=False))
         self._keep(opened)
         return opened
+
+    async def hold(self, versions: Set[str], patience_seconds: float) -> None:
+        """Keeps these versions open from now on, beside what is kept. Returns once each is open or cannot be, or when
+        the patience ends; then the opening goes on in the background.
+
+        One that cannot be opened is logged, and tried again every now and then.
+        """
+        self._wanted |= versions
+        opening = asyncio.create_task(self._open_wanted(), name="models of experiments")
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        await asyncio.wait({opening}, timeout=patience_seconds)
+
+    def let_go(self, versions: Set[str]) -> None:
+        """Keeps none of the held versions any more but these."""
+        self._wanted = frozenset(versions)
+        self._kept = {version: model for version, model in self._kept.items() if version in versions}
+        self._kept_retry_at = {}
+
+    def opened(self, version: str) -> ServedModel | None:
+        """The version if it is the active one or a wanted one that is open by now; nothing is opened for it."""
+        active = self._active
+        return active if active is not None and version == active.version else self._kept.get(version)
 
     async def activate(self, version: str, *, force: bool = False) -> ServedModel:
         """Verifies and opens a version in full, promotes it in the registry, and answers from it at once.
@@ -151,7 +183,8 @@ class ModelPool:
                 if version is None or (self._active is not None and version == self._active.version):
                     self._problem = None
                 elif not self._waits(version):
-                    self._swap(self._others.get(version) or await self._open(version, full=False))
+                    known = self._kept.get(version) or self._others.get(version)
+                    self._swap(known or await self._open(version, full=False))
             except (BundleError, OSError) as exc:
                 self._refuse(version, exc)
 
@@ -178,7 +211,20 @@ class ModelPool:
             self._telemetry.activations.labels("done").inc()
             logger.info("model %s is in use", model.version)
 
+    async def _open_wanted(self) -> None:
+        for version in sorted(self._wanted - self._kept.keys()):
+            if self.opened(version) is not None or time.monotonic() < self._kept_retry_at.get(version, 0.0):
+                continue
+            try:
+                self._keep(await self.get(version))
+            except (BundleError, OSError) as exc:
+                logger.error("model %s of an experiment cannot be used: %s", version, exc)  # noqa: TRY400
+                self._kept_retry_at[version] = time.monotonic() + _RETRY_SECONDS
+
     def _keep(self, model: ServedModel) -> None:
+        if model.version in self._wanted:
+            self._kept[model.version] = model
+            return
         self._others[model.version] = model
         self._others.move_to_end(model.version)
         while len(self._others) > _OTHERS:
@@ -196,6 +242,7 @@ class ModelPool:
             await asyncio.sleep(self._poll_seconds)
             try:
                 await self.follow()
+                await self._open_wanted()
             except Exception:
                 # Nobody awaits this task: an unforeseen error must not silently end the following.
                 logger.exception("looking for a new champion failed; trying again")

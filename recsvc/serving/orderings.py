@@ -8,7 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from recsvc.bundle.types import NO_TIME, Bundle, Float32, Int32, Int64
+from recsvc.bundle.orderings import descending
+from recsvc.bundle.types import NO_TIME, Bool, Bundle, Float32, Int32, Int64
+from recsvc.scoring.retrieval import first_allowed
 from recsvc.serving.candidates import NO_REASON, CandidateList, Source, alternated, joined, plain
 from recsvc.serving.degraded import Degraded
 from recsvc.serving.eligible import NO_ROWS, Eligible
@@ -39,7 +41,7 @@ class Orderings:
         with self._lock:
             known = self._known.get((source, category))
             if known is None:
-                known = self._known[source, category] = self._sorted(source, category)
+                known = self._known[source, category] = self._stored(source, category)
             return known
 
     def head(self, source: Source, among: Eligible, depth: int, categories: Sequence[str] = ()) -> CandidateList:
@@ -102,6 +104,20 @@ class Orderings:
                 self._best_categories = np.argsort(-sums, kind="stable").astype(np.int32)
             return self._best_categories
 
+    def _stored(self, source: Source, category: int | None) -> Int32:
+        """As the bundle has it, where it does."""
+        orders, catalogue = self._bundle.orders, self._bundle.catalogue
+        if orders is None:
+            return self._sorted(source, category)
+        if category is None:
+            if source is Source.LATEST:
+                return orders.latest
+            return orders.trending if source is Source.TRENDING else orders.popular
+        if source is Source.POPULAR and category < len(catalogue.categories):
+            start, end = catalogue.category_indptr[category : category + 2]
+            return orders.category_popular[start:end]
+        return self._sorted(source, category)
+
     def _sorted(self, source: Source, category: int | None) -> Int32:
         catalogue = self._bundle.catalogue
         if category is None:
@@ -113,10 +129,10 @@ class Orderings:
             rows = np.asarray(catalogue.category_items[span[0] : span[1]])
         values = self._values(source)[rows]
         if source is Source.TRENDING:
-            rows, values = rows[values > 0], values[values > 0]
+            rows = rows[values > 0]
         elif source is Source.LATEST:
-            rows, values = rows[values != NO_TIME], values[values != NO_TIME]
-        return np.asarray(rows[np.argsort(-values, kind="stable")], dtype=np.int32)
+            rows = rows[values != NO_TIME]
+        return descending(self._values(source), rows)
 
     def _values(self, source: Source) -> Float32 | Int64:
         if source is Source.LATEST:
@@ -125,22 +141,26 @@ class Orderings:
 
     def _best(self, source: Source, category: int | None, among: Eligible, depth: int) -> tuple[Int32, Float32]:
         """The best eligible rows of trending or popular, and their scores: shares of the best value, 0 to 1."""
-        order = self.order(source, category)
-        order = order[among.allowed[order]]
+        order, allowed = self.order(source, category), among.allowed
         added = self._new_rows(among.changed) if source is Source.POPULAR else NO_ROWS
         if category is not None:
-            moved = among.changed.rows[among.changed.moved]
-            order = order[~np.isin(order, moved)] if len(moved) else order
+            allowed = _but(allowed, among.changed.rows[among.changed.moved])
             added = self._view.moved_to(self._view.category_name(category))
             added = added[added < among.changed.n_rows]
         added = added[among.allowed[added]]
         if source is Source.TRENDING:
             added = added[self._shares(source, added) > 0]
-        # What is demoted may belong further down than the first `depth`, and everything else in its place.
-        demoted = among.factors[order] < 1.0 if among.factors is not None else np.zeros(len(order), dtype=np.bool_)
-        rows = np.concatenate([order[~demoted][:depth], order[demoted], added]).astype(np.int32)
+        demoted = NO_ROWS
+        if among.factors is None:
+            head = first_allowed(order, depth, allowed)
+        else:
+            # What is demoted may belong further down than the first `depth`, and everything else in its place.
+            order = order[allowed[order]]
+            lowered = among.factors[order] < 1.0
+            head, demoted = order[~lowered][:depth], order[lowered]
+        rows = np.concatenate([head, demoted, added]).astype(np.int32)
         scores = among.weighed(rows, self._shares(source, rows))
-        if demoted.any() or len(added):
+        if len(demoted) or len(added):
             best = np.argsort(-scores, kind="stable")[:depth]
             rows, scores = rows[best], scores[best]
         return rows, scores
@@ -148,8 +168,9 @@ class Orderings:
     def _latest(self, among: Eligible, depth: int) -> tuple[Int32, Float32]:
         """The newest eligible rows; the score is the rank, from 1 down."""
         changed, order = among.changed, self.order(Source.LATEST)
-        order = order[among.allowed[order]]
-        order = order[~np.isin(order, changed.rows[changed.redated])] if changed.redated.any() else order
+        allowed = _but(among.allowed, changed.rows[changed.redated])
+        # A demoted item gives its place to all behind it, so the first `depth` are not enough.
+        order = first_allowed(order, depth, allowed) if among.factors is None else order[allowed[order]]
         dated = changed.redated & (changed.published != NO_TIME) & among.allowed[changed.rows]
         rows = np.concatenate([changed.rows[dated], order]).astype(np.int32)
         dates = np.concatenate([changed.published[dated], self._bundle.catalogue.published_at[order]])
@@ -183,6 +204,15 @@ class Orderings:
             own = self._view.category_codes(row)
             codes[position] = next((code for code in own if code in asked), own[0] if own else NO_REASON)
         return codes
+
+
+def _but(allowed: Bool, rows: Int32) -> Bool:
+    """What is allowed, without these rows."""
+    if not len(rows):
+        return allowed
+    others = allowed.copy()
+    others[rows] = False
+    return others
 
 
 def _ranks(count: int) -> Float32:

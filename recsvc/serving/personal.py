@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 from recsvc.serving import sources
-from recsvc.serving.cache import CandidateCache, Found, ListKey
+from recsvc.serving.cache import CandidateCache, Compute, Found, ListKey, Look, own_sequence
 from recsvc.serving.candidates import CandidateList
+from recsvc.serving.computing import Computing
 from recsvc.serving.knowledge import Knowledge, is_empty, of_history, of_user
 from recsvc.serving.paging import DEPTHS
 from recsvc.serving.served import ServedModel
 from recsvc.serving.singleflight import SingleFlight
 from recsvc.store.errors import StoreUnavailable
 from recsvc.store.user_state import UserRead
-from recsvc.telemetry import Telemetry
-
-T = TypeVar("T")
-
-
-class Computing:
-    """Runs what takes long in threads, so that the event loop goes on answering what is cached."""
-
-    def __init__(self, executor: Executor, telemetry: Telemetry) -> None:
-        self._executor = executor
-        self._telemetry = telemetry
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """The result of `work()`."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-
-    async def list_of(self, work: Callable[[], CandidateList]) -> CandidateList:
-        """The same for a list, timed."""
-        with self._telemetry.compute_seconds.time():
-            return await self.run(work)
 
 
 class PersonalLists:
@@ -60,19 +38,21 @@ class PersonalLists:
         except StoreUnavailable:
             if stored.has_positive:
                 return await self._cache.compute_alone(key, compute)
-            return await self._shared(model, key, stored, reachable=False)
-        if look.found is not None:
-            return look.found
-        if look.read.user_id != user_id:
-            stored = of_history(model.history(look.read.user_id))
-        if not stored.has_positive and is_empty(look.read.news):
-            self._cache.let_go(key, look.read)
-            return await self._shared(model, key, stored, reachable=True)
-        return await self._cache.compute(key, model, look, compute)
+            return await self._shared(model, key, stored, None)
+        found = look.found or await self._missed(model, key, stored, look, compute)
+        return found if look.read.unit is None else replace(found, unit=look.read.unit)
 
     async def close(self) -> None:
         """Ends what is under way."""
         await self._newcomers.close()
+
+    async def _missed(self, model: ServedModel, key: ListKey, stored: Knowledge, look: Look, compute: Compute) -> Found:
+        if look.read.user_id != key.user_id:
+            stored = of_history(model.history(look.read.user_id))
+        if not stored.has_positive and is_empty(look.read.news):
+            self._cache.let_go(key, look.read)
+            return await self._shared(model, key, stored, look.read)
+        return await self._cache.compute(key, model, look, compute)
 
     async def _compute(self, model: ServedModel, key: ListKey, read: UserRead | None) -> CandidateList:
         now = self._clock()
@@ -88,12 +68,22 @@ class PersonalLists:
         candidates = await self._computing.list_of(work)
         return candidates if read is None else replace(candidates, computed_at=read.read_at_ms / 1000)
 
-    async def _shared(self, model: ServedModel, key: ListKey, stored: Knowledge, *, reachable: bool) -> Found:
+    async def _shared(self, model: ServedModel, key: ListKey, stored: Knowledge, read: UserRead | None) -> Found:
         # The list is everybody's, so what this user disliked is left out of the page instead.
-        candidates = await self._newcomer(model, key.categories, key.depth)
-        return Found(candidates, cached=reachable, hidden=frozenset(stored.consumed.tolist()))
+        until, candidates = await self._newcomer(model, key.categories, key.depth)
+        return Found(
+            candidates,
+            cached=read is not None,
+            hidden=frozenset(stored.consumed.tolist()),
+            sequence=None if read is None else own_sequence(key.user_id, read),
+            shared=True,
+            until=until,
+        )
 
-    async def _newcomer(self, model: ServedModel, categories: tuple[str, ...], depth: int) -> CandidateList:
+    async def _newcomer(
+        self, model: ServedModel, categories: tuple[str, ...], depth: int
+    ) -> tuple[float, CandidateList]:
+        """The list, and until when it is good (Unix seconds) if the catalogue does not change."""
         now = self._clock()
         known = model.newcomers(categories, depth, now)
         if known is not None:
@@ -103,4 +93,4 @@ class PersonalLists:
         flight = (model.version, version, until, categories, depth)
         candidates = await self._newcomers.run(flight, partial(self._computing.list_of, work))
         model.keep_newcomers(categories, depth, candidates, version=version, until=until)
-        return candidates
+        return until, candidates

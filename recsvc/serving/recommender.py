@@ -4,69 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence, Set
-from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
+from random import Random
 from typing import Final
 
 from recsvc.bundle.errors import VersionUnknown
+from recsvc.experiments.assignment import Assigned, Who
+from recsvc.experiments.exploring import POOL
+from recsvc.experiments.targeting import NO_TRAITS, Traits
 from recsvc.serving import cursor as cursors
 from recsvc.serving import sources
+from recsvc.serving.answer import Answer, Filters, SimilarUsers, named
 from recsvc.serving.cache import CandidateCache, Found, normal
 from recsvc.serving.candidates import Source
+from recsvc.serving.computing import Computing
 from recsvc.serving.cursor import LONGEST_LIST, Cursor
 from recsvc.serving.degraded import Degraded
 from recsvc.serving.errors import ItemUnknown, LiveDataMissing, ParameterInvalid
+from recsvc.serving.experimenting import NO_PART, Experimenting, Part
 from recsvc.serving.knowledge import Session, of_session
+from recsvc.serving.mixing import degraded_of, explored, interleaved, item_ids
 from recsvc.serving.models import ModelPool
 from recsvc.serving.paging import Page, cut, depths
-from recsvc.serving.personal import Computing, PersonalLists
+from recsvc.serving.personal import PersonalLists
 from recsvc.serving.served import ServedModel
 from recsvc.telemetry import Telemetry
-from recsvc.tokens import TokenSigner
+from recsvc.tokens import Mark, Stamp, TokenSigner
 
 _OF_THE_USER: Final = frozenset({Degraded.FOLD_IN, Degraded.HISTORY})
 """What fell back for the whole list, whatever of it a page shows."""
-_BY_MODEL: Final = frozenset(source.value for source in Source if source.by_model)
 _FEW_CHANGES: Final = 200
 """So many changes of the catalogue are taken in at once; the event loop does not wait for more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What one request asks of its list, whoever it is for."""
-
-    limit: int = 20
-    categories: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    cursor: str | None = None
-    model: str | None = None
-    placement: str = "home"
-    """Where the answer goes, for its token; each resource has its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A page of one model, ready to be rendered. `unknown_items` are a session's item ids that are not known."""
-
-    model: ServedModel
-    page: Page
-    recommendation_id: str
-    next_cursor: str | None
-    degraded: list[Degraded]
-    user_id: str | None = None
-    unknown_items: list[str] = field(default_factory=list)
-    unnamed: Set[int] = frozenset()
-    """Rows that reasons name and the answer must not: items that may not be shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarUsers:
-    """Users near another one: (user row, cosine), best first."""
-
-    model: ServedModel
-    users: list[tuple[int, float]]
-    degraded: list[Degraded] = field(default_factory=list)
 
 
 class Recommender:
@@ -77,10 +46,11 @@ class Recommender:
         pool: ModelPool,
         cache: CandidateCache,
         signer: TokenSigner,
-        executor: Executor,
+        computing: Computing,
         telemetry: Telemetry,
         clock: Callable[[], float],
         known: Callable[[], bool],
+        experimenting: Experimenting,
     ) -> None:
         """`clock` gives Unix seconds; `known` says whether the hidden items and the erased users are known."""
         self._pool = pool
@@ -88,21 +58,64 @@ class Recommender:
         self._telemetry = telemetry
         self._clock = clock
         self._known = known
-        self._computing = Computing(executor, telemetry)
+        self._experimenting = experimenting
+        self._computing = computing
         self._personal = PersonalLists(cache, self._computing, clock)
         self._catching_up = asyncio.Lock()
+        self._chance = Random()  # noqa: S311 - nothing is secret here
+
+    def assign(self, user_id: str, unit_id: str | None = None, traits: Traits = NO_TRAITS) -> Assigned:
+        """The variants that `recommend` gives the user where the request names none: no I/O, a few microseconds."""
+        return self._experimenting.assign(Who(user_id, unit_id), traits)
 
     async def recommend(self, user_id: str, filters: Filters, taken: Sequence[str] = ()) -> Answer:
         """A page for a user; `taken` item ids were handed out elsewhere and do not come.
 
         A user that was merged into another one is answered as that one. Raises NoModel, LiveDataMissing,
-        ParameterInvalid (cursor, model), BundleCorrupt and FormatUnsupported for `model=`.
+        ParameterInvalid (cursor, model, variant, assigned), BundleCorrupt and FormatUnsupported for `model=`.
         """
-        model = await self._model(filters)
+        who = Who(user_id, filters.unit_id)
+        part = await self._part(who, filters)
+        answer = await self._to_user(user_id, filters, taken, part)
+        if answer.found is not None and answer.found.unit is not None:
+            # Who the account began as stands beside its list: seldom, the variant turns out to be another one.
+            own = await self._part(who._replace(began_as=answer.found.unit), filters)
+            if own.arms != part.arms:
+                part, answer = own, await self._to_user(user_id, filters, taken, own)
+        self._telemetry.count_arms(part.arms)
+        return answer
+
+    async def _to_user(self, user_id: str, filters: Filters, taken: Sequence[str], part: Part) -> Answer:
+        if part.teams is None:
+            return await self._of_model(user_id, filters, taken, part, part.model)
+        first, second = await asyncio.gather(
+            *(self._of_model(user_id, filters, taken, part, model) for model in part.teams)
+        )
+        cursor = cursors.decode(filters.cursor, filters.categories)
+        sequence = None if first.found is None else first.found.sequence
+        seed = repr((part.arms, user_id, sequence, len(cursor.shown)))
+        mixed, names, marks = interleaved(first, second, filters.limit, seed)
+        left = len(names) < len({*item_ids(first), *item_ids(second)})
+        more = left or first.page.more or second.page.more
+        followed = cursor.followed_by(name.encode("utf-8") for name in names)
+        stamp = self._stamp(first.model, filters, user_id, part, marks)
+        return replace(
+            first,
+            mixed=mixed,
+            stamp=stamp,
+            recommendation_id=stamp.issue(int(self._clock())).decode("ascii"),
+            next_cursor=cursors.encode(followed, filters.categories) if more and not followed.ended else None,
+            degraded=degraded_of(first, second, names, filters.limit),
+        )
+
+    async def _of_model(
+        self, user_id: str, filters: Filters, taken: Sequence[str], part: Part, model_of_part: ServedModel | None
+    ) -> Answer:
+        model = await self._model(filters, model_of_part)
         candidates = partial(self._personal.get, model, user_id, normal(filters.categories))
         hidden = model.view.rows_of((*filters.exclude, *taken))
         filtered = bool(filters.categories or filters.exclude or taken)
-        return await self._answer(model, filters, candidates, hidden, filtered=filtered, user_id=user_id)
+        return await self._answer(model, filters, candidates, hidden, filtered=filtered, user_id=user_id, part=part)
 
     async def recommend_to_session(self, session: Session, filters: Filters) -> Answer:
         """A page for somebody known by the events sent alone; nothing is stored. Raises as `recommend` does."""
@@ -158,18 +171,27 @@ class Recommender:
         """Ends what is under way."""
         await self._personal.close()
 
-    async def _model(self, filters: Filters) -> ServedModel:
+    async def _part(self, who: Who, filters: Filters) -> Part:
+        if filters.model is None:
+            experimenting = self._experimenting
+            assigned = await experimenting.of_request(who, filters.chosen)
+            return experimenting.part(assigned, chosen=filters.chosen is not None)
+        if filters.chosen is not None:
+            raise ParameterInvalid("model", "cannot be chosen together with a variant, which has a model; send one")
+        return NO_PART
+
+    async def _model(self, filters: Filters, of_variant: ServedModel | None = None) -> ServedModel:
         if not self._known():
             raise LiveDataMissing
         try:
-            model = await self._pool.get(filters.model)
+            model = of_variant or await self._pool.get(filters.model)
         except VersionUnknown as exc:
             raise ParameterInvalid("model", str(exc)) from exc
         if 0 < model.view.behind <= _FEW_CHANGES:
             model.view.refresh()
         elif model.view.behind:
             async with self._catching_up:
-                await self._computing.run(model.view.refresh)
+                await self._computing.run(model.view.refresh, must=True)
         return model
 
     async def _answer(
@@ -181,26 +203,44 @@ class Recommender:
         *,
         filtered: bool,
         user_id: str | None,
+        part: Part = NO_PART,
     ) -> Answer:
         cursor = cursors.decode(filters.cursor, filters.categories)
-        page, cached = await self._page(model, filters.limit, candidates, hidden, cursor)
-        degraded = _degraded(page, cached=cached)
+        exploration = part.exploration
+        wanted = max(filters.limit, POOL) if exploration else filters.limit
+        page, found = await self._page(model, wanted, candidates, hidden, cursor)
+        marks: list[tuple[str, Mark]] = []
+        if exploration:
+            page, marks = explored(page, model.view, filters.limit, exploration, self._chance)
+        degraded = _degraded(page, cached=found.cached)
         if len(page.positions) < filters.limit:
             degraded.append(Degraded.FILTERS if filtered and not cursor.shown else Degraded.END_OF_LIST)
+        if part.fell_back:
+            degraded.append(Degraded.EXPERIMENT)
         self._count(degraded)
+        stamp = self._stamp(model, filters, user_id, part, marks)
         return Answer(
             model=model,
             page=page,
-            recommendation_id=self._signer.issue(
-                issued=int(self._clock()),
-                placement=filters.placement,
-                model_version=model.version,
-                user_id=user_id or "",
-            ),
+            recommendation_id=stamp.issue(int(self._clock())).decode("ascii"),
+            stamp=stamp,
             next_cursor=_next(model, page, cursor, filters.categories),
             degraded=degraded,
             user_id=user_id,
-            unnamed=model.view.not_shown(_named(page), self._clock()),
+            unnamed=model.view.not_shown(named(page), self._clock()),
+            found=found,
+            part=part,
+        )
+
+    def _stamp(
+        self, model: ServedModel, filters: Filters, user_id: str | None, part: Part, marks: Sequence[tuple[str, Mark]]
+    ) -> Stamp:
+        return self._signer.stamp(
+            placement=filters.placement,
+            model_version=model.version,
+            user_id=user_id or "",
+            experiments=part.arms,
+            marks=marks,
         )
 
     async def _page(
@@ -210,8 +250,8 @@ class Recommender:
         candidates: Callable[[int], Awaitable[Found]],
         hidden: Set[int],
         cursor: Cursor,
-    ) -> tuple[Page, bool]:
-        """The page, and whether Redis took part in every list it took."""
+    ) -> tuple[Page, Found]:
+        """The page, and the list it was cut from; Redis took part in that only where it did in every list before."""
         page: Page | None = None
         cached = True
         for depth in depths(len(cursor.shown) + limit):
@@ -230,17 +270,11 @@ class Recommender:
             if len(page.positions) == limit or not page.more:
                 break
         assert page is not None  # noqa: S101 - `depths` gives at least one
-        return page, cached
+        return page, found if found.cached == cached else replace(found, cached=cached)
 
     def _count(self, degraded: Sequence[Degraded]) -> None:
         for part in degraded:
             self._telemetry.degraded.labels(part.value).inc()
-
-
-def _named(page: Page) -> list[int]:
-    """The rows of the items in the reasons of the page."""
-    reasons, sources_of = page.candidates.reasons, page.candidates.sources
-    return [row for position in page.positions if sources_of[position] in _BY_MODEL for row in reasons[position]]
 
 
 def _degraded(page: Page, *, cached: bool) -> list[Degraded]:

@@ -80,11 +80,12 @@ class ServedModel:
         end = self._log_ends.get(partition)
         return end is None or at > end
 
-    def newcomers(self, categories: tuple[str, ...], depth: int, now: float) -> CandidateList | None:
-        """The kept list for users nothing is known of, or None when it was not computed for the catalogue as it is at
-        `now` (Unix seconds)."""
+    def newcomers(self, categories: tuple[str, ...], depth: int, now: float) -> tuple[float, CandidateList] | None:
+        """The kept list for users nothing is known of, and until when it is good (Unix seconds); None when it was not
+        computed for the catalogue as it is at `now`."""
         version, until, candidates = self._newcomers.get((categories, depth), (-1, 0.0, None))
-        return candidates if version == self.view.version and now < until else None
+        good = candidates is not None and version == self.view.version and now < until
+        return (until, candidates) if candidates is not None and good else None
 
     def keep_newcomers(
         self, categories: tuple[str, ...], depth: int, candidates: CandidateList, *, version: int, until: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -147,8 +148,7 @@ def _by_model(model: ServedModel, vector: Float32, folded: Folded | None, among:
     found, scores = found[scores > 0], scores[scores > 0]
     reasons = np.full((len(found), REASONS), NO_REASON, dtype=np.int32)
     if folded is not None:
-        for position, because in enumerate(folded.explain(model.view.vectors(found), REASONS)):
-            reasons[position, : len(because)] = because
+        reasons = folded.explain(model.view.vectors(found), REASONS)
     return _of_model(model, found, scores, reasons)
 
 
@@ -179,8 +179,7 @@ def _near(model: ServedModel, row: int, among: Eligible, depth: int) -> Candidat
 
 
 def _of_model(model: ServedModel, rows: Int32, scores: Float32, reasons: Int32) -> CandidateList:
-    by_content = np.fromiter((model.view.by_content(row) for row in rows.tolist()), dtype=np.bool_, count=len(rows))
-    sources = np.where(by_content, np.uint8(Source.CONTENT), np.uint8(Source.ALS))
+    sources = np.where(model.view.by_content(rows), np.uint8(Source.CONTENT), np.uint8(Source.ALS))
     return CandidateList(rows, scores, sources, reasons, complete=False)
 
 
@@ -192,9 +191,9 @@ def _filled(
     depth: int,
     degraded: tuple[Degraded, ...],
 ) -> CandidateList:
-    parts = [] if own is None else [own]
-    if own is None or len(own) < min(depth, among.count):
-        fill = model.orderings.mixed(among, depth, categories)
-        parts.append(fill)
-        degraded += fill.degraded
-    return joined(parts, depth=depth, complete=among.count <= depth, degraded=degraded)
+    count = among.count
+    if own is not None and len(own) >= min(depth, count):
+        return replace(own, complete=count <= depth, degraded=degraded)
+    fill = model.orderings.mixed(among, depth, categories)
+    parts = [fill] if own is None else [own, fill]
+    return joined(parts, depth=depth, complete=count <= depth, degraded=degraded + fill.degraded)

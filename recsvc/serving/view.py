@@ -122,6 +122,12 @@ class LiveView:
         live = self._live
         return {row for row in rows if row in live and not live[row].shown_at(now)} if live else set()
 
+    def shown_until(self, rows: Iterable[int]) -> float:
+        """When the first of the rows, all shown now, expires (Unix seconds); infinity when none does."""
+        live = self._live
+        ends = [end for row in rows if row in live and (end := live[row].expires_at) is not None] if live else []
+        return min(ends, default=_EVER)
+
     def changed_after(self, rows: Iterable[int], moment: float) -> bool:
         """Whether anything changed after a moment (Unix seconds) of those items that are not hidden."""
         changed = [item for row in rows if (item := self._live.get(row))] if self._live else []
@@ -203,19 +209,26 @@ class LiveView:
 
     def vectors(self, rows: Int32) -> Float32:
         """The factors of each row, or its vector by content, or zeros; float32 (len(rows), n_factors)."""
-        found = np.zeros((len(rows), self._bundle.item_factors.shape[1]), dtype=np.float32)
-        trained = rows < len(self._bundle.items)
-        found[trained] = self._bundle.item_factors[rows[trained]]
+        factors = self._bundle.item_factors
+        trained = rows < len(factors)
+        if trained.all():
+            found = factors[rows]
+        else:
+            found = np.zeros((len(rows), factors.shape[1]), dtype=np.float32)
+            found[trained] = factors[rows[trained]]
         content = self._content.current
-        for place, row in enumerate(rows.tolist()):
-            at = self._content.place_of(row)
+        for place in np.flatnonzero(self.by_content(rows)).tolist():
+            at = self._content.place_of(int(rows[place]))
             if at is not None and at < len(content.rows):
                 found[place] = content.vectors[at]
         return found
 
-    def by_content(self, row: int) -> bool:
-        """Whether the row's vector is made of what is known of the item, for want of factors."""
-        return self._content.place_of(row) is not None
+    def by_content(self, rows: Int32) -> Bool:
+        """Which of the rows have a vector made of what is known of the item, for want of factors; bool (len(rows),)."""
+        place_of = self._content.place_of
+        if not len(self._content):
+            return np.zeros(len(rows), dtype=np.bool_)
+        return np.fromiter((place_of(row) is not None for row in rows.tolist()), dtype=np.bool_, count=len(rows))
 
     def _take(self, item: LiveItem) -> None:
         row = self.row_of(item.item_id)

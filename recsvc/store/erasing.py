@@ -47,7 +47,7 @@ class Erasing:
         if into and forget:
             # First the trace at the other user: once the keys are gone, nothing tells where that is.
             for root in await self._roots(into.decode("utf-8")):
-                await self._pipeline.call(self._forget, (keys.merged_key(root),), (user_id,))
+                await self._pipeline.call(self._forget, (keys.merged_key(root), keys.state_key(root)), (user_id,))
         partition = partition_of(user_id)
         names = (
             keys.log_key(partition),

@@ -34,6 +34,12 @@ CHANGES_KEY: Final = "{live}:changes"
 MERGES_KEY: Final = "{merges}:lock"
 """String: who is merging users now. Ten seconds at most."""
 
+EXPERIMENTS_KEY: Final = "{experiments}:definitions"
+"""Hash experiment key → JSON of its definition. No TTL; 500 fields at most."""
+
+EXPERIMENTS_VERSION_KEY: Final = "{experiments}:version"
+"""String: another number after each change of a definition. No TTL; one number."""
+
 _TAGS: Final = tuple(f"{{p{partition:03d}}}" for partition in range(PARTITIONS))
 
 
@@ -64,8 +70,9 @@ def state_key(user_id: str) -> str:
 
     `seq` sequence number; where there is none yet it begins at Redis' time in microseconds, so that it never repeats
     after an erasure. `dropped` `<partition>:<stream id>` of the newest recent event that no longer fits. `into` the
-    user this one was merged into, `sealed` the stream id of the entry that says so. `day`, in one number, the last day
-    with an event and which buckets of the duplicate filter there are (see `scripts/ingest.lua`).
+    user this one was merged into, `sealed` the stream id of the entry that says so. `unit` whose id experiments hash
+    instead: the visitor's with whom the account began. `day`, in one number, the last day with an event and which
+    buckets of the duplicate filter there are (see `scripts/ingest.lua`).
     """
     return f"{_TAGS[partition_of(user_id)]}:u:{user_id}"
 
@@ -112,6 +119,11 @@ def profile_key(user_id: str) -> str:
 def merged_key(user_id: str) -> str:
     """Hash of the users merged into this one → stream id of the entry that says so. No TTL; capped at 1,000 fields."""
     return f"{_TAGS[partition_of(user_id)]}:merged:{user_id}"
+
+
+def experiment_audit_key(key: str) -> str:
+    """List of what was changed in an experiment, as JSON. Capped at 500 entries; 400 days from the last one."""
+    return f"{{experiments}}:audit:{key}"
 
 
 def of_events(user_id: str) -> tuple[tuple[str, str, str, str], str, str]:

@@ -27,6 +27,8 @@ class Sealed:
     unwanted: dict[bytes, bytes]
     dropped: bytes | None
     merged: dict[bytes, bytes]
+    unit: str
+    """Whose id experiments hash for this user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Merging:
         reply = await self._pipeline.call(self._seal, names, (into, payload, until_ms))
         if reply is None:
             raise StoreUnavailable("a merge of users took too long; send it again")
-        target, at, records, unwanted, dropped, merged = reply
+        target, at, records, unwanted, dropped, merged, unit = reply
         return Sealed(
             user_id,
             target.decode("utf-8"),
@@ -87,6 +89,7 @@ class Merging:
             dict(zip(unwanted[::2], unwanted[1::2], strict=True)),
             dropped or None,
             dict(zip(merged[::2], merged[1::2], strict=True)),
+            unit.decode("utf-8") or user_id,
         )
 
     async def apply(self, into: str, sealed: Sealed) -> Applied:
@@ -100,6 +103,7 @@ class Merging:
             len(sealed.records),
             len(sealed.unwanted),
             len(sealed.merged),
+            sealed.unit,
             *sealed.records,
             *(part for pair in sealed.unwanted.items() for part in pair),
             *(part for pair in sealed.merged.items() for part in pair),

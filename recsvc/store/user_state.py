@@ -19,7 +19,7 @@ from recsvc.store.scripts import load_script
 MARK_MILLISECONDS: Final = 2_000
 """A process that dies while it computes a list holds the others up for so long at most."""
 
-_HIT_LENGTH: Final = 5
+_HIT_LENGTH: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class UserRead:
     """`user_id` who the user is now, merges followed. `sequence` 0 for a user without state. `read_at_ms` Redis' clock.
 
     `cached` the list computed at this sequence number; `mine` whether the caller is the one to compute it; `news` None
-    where `cached` is there.
+    where `cached` is there. `unit` whose id experiments hash for the user, where that is another one's.
     """
 
     user_id: str
@@ -47,6 +47,7 @@ class UserRead:
     cached: bytes | None
     mine: bool
     news: UserNews | None
+    unit: str | None = None
 
 
 class UserState:
@@ -75,8 +76,9 @@ class UserState:
             return reply[1], reply
 
         root, reply = await follow(user_id, read_one)
-        news = None if len(reply) == _HIT_LENGTH else self._news(root, *reply[5:])
-        return UserRead(root, int(reply[2]), int(reply[0]), reply[3], bool(reply[4]), news)
+        news = None if len(reply) == _HIT_LENGTH else self._news(root, *reply[6:])
+        unit = reply[5].decode("utf-8") or None
+        return UserRead(root, int(reply[2]), int(reply[0]), reply[3], bool(reply[4]), news, unit)
 
     async def put_list(self, user_id: str, digest: str, sequence: int, value: bytes) -> None:
         """Caches a list computed at `sequence` for 90 to 100 % of the TTL and takes the mark away; nothing where the

@@ -11,6 +11,7 @@ const NOTICES = {
   fold_in: "The history could not be used in full.",
   new_user: "Nothing is known of this user yet.",
   history: "More happened lately than is kept; the rest counts at the next training.",
+  experiment: "The model of this user's variant cannot be had; the usual one answered.",
 };
 const ACTIONS = [
   { label: "Watch", told: "Watched", done: "watched", type: "view", more: { value: 1 } },

@@ -26,14 +26,28 @@ _PARTS: Final = {
     "fitting": "fitting",
     "fold-in": "folding",
     "search": "searching",
+    "opening": "opening",
+    "batch": "batch",
+    "indexes": "indexes",
+    "csr": "csr",
+    "growth": "growth",
     "blend": "blending",
+    "assignment": "assigning",
     "http": "answering",
+    "cached": "cached",
+    "computed": "computed",
+    "mixed": "mixed",
+    "connections": "connecting",
+    "swaps": "swapping",
     "events": "events",
     "worker": "writing",
     "reaction": "reaction_latency",
     "memory": "redis_memory",
 }
 """Part → its module, imported when its turn comes."""
+
+_LARGE: Final = ("opening", "indexes", "growth")
+"""Those that take gigabytes and minutes: only by their name (`make bench-size`)."""
 
 _BUSY: Final = 0.05
 """More than this share of the machine in other hands makes the figures doubtful."""
@@ -42,14 +56,18 @@ _BUSY: Final = 0.05
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 1 when a part could not be run; a missed target is a figure, not a failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures beside their baselines.")
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(_PARTS)}; all when none is named")
-    chosen = parser.parse_args(arguments).parts or list(_PARTS)
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"{', '.join(_PARTS)}; all but {', '.join(_LARGE)} when none is named"
+    )
+    parser.add_argument("--millions", type=_sizes, default=(1, 10), help="of events, for csr; default 1,10")
+    options = parser.parse_args(arguments)
+    chosen = options.parts or [name for name in _PARTS if name not in _LARGE]
     unknown = [name for name in chosen if name not in _PARTS]
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(_PARTS)}")
     root = Path.cwd()
     started_at, started = datetime.now(UTC), time.perf_counter()
-    lines, failed, others = _run_parts(chosen)
+    lines, failed, others = _run_parts(chosen, options.millions)
     report = root / "var" / "bench" / f"{started_at:%Y%m%dT%H%M%SZ}.json"
     facts = {
         "started_at": started_at.isoformat(timespec="seconds"),
@@ -71,7 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _run_parts(names: Sequence[str]) -> tuple[list[Measurement], list[str], dict[str, float]]:
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = [int(word) for word in text.split(",") if word.isdecimal() and int(word)]
+    if len(sizes) != len(text.split(",")) or sizes != sorted(set(sizes)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ascending list of whole numbers such as 1,10,100")
+    return tuple(sizes)
+
+
+def _run_parts(
+    names: Sequence[str], millions: tuple[int, ...]
+) -> tuple[list[Measurement], list[str], dict[str, float]]:
     lines: list[Measurement] = []
     failed: list[str] = []
     others: dict[str, float] = {}
@@ -83,7 +110,7 @@ def _run_parts(names: Sequence[str]) -> tuple[list[Measurement], list[str], dict
         started, neighbours = time.perf_counter(), Neighbours()
         try:
             measure: Part = import_module(f"tests.bench.{_PARTS[name]}").measure
-            lines += measure(Context(data_dir, scratch))
+            lines += measure(Context(data_dir, scratch, millions))
         except Exception:  # the other parts still run; the exit status tells
             traceback.print_exc()
             failed.append(name)

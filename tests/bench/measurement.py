@@ -12,10 +12,14 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a part finds and leaves files: `data_dir` the known data sets, `scratch` an empty folder, removed after."""
+    """Where a part finds and leaves files: `data_dir` the known data sets, `scratch` an empty folder, removed after.
+
+    `millions` the sizes of the parts that measure growth: of events in millions, each larger than the one before.
+    """
 
     data_dir: Path
     scratch: Path
+    millions: tuple[int, ...] = (1, 10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from recsvc.bundle.errors import BundleCorrupt, FormatUnsupported
-from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, seal_of, sha256_of
+from recsvc.bundle.files import ALL_ARRAYS, INDEX_NAME, NEIGHBOUR_ARRAYS, ORDER_ARRAYS, seal_of, sha256_of
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.types import ItemRow
 from tests.builders import SMOOTH_BLEND, make_bundle, make_contents, publish_bundle
@@ -326,4 +327,12 @@ def test_a_manifest_cannot_point_outside_its_directory(bundle_path: Path) -> Non
     manifest["files"]["../evil"] = {"sha256": "0" * 64, "bytes": 0}
     _write_manifest(bundle_path, manifest)
     with pytest.raises(BundleCorrupt, match="plain file name"):
+        open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("name", ORDER_ARRAYS)
+@pytest.mark.parametrize("row", [-1, 300])
+def test_orders_of_items_that_are_not_there_are_refused(bundle_path: Path, name: str, row: int) -> None:
+    _replace(bundle_path, name, _with(np.load(bundle_path / f"{name}.npy"), 2, row))
+    with pytest.raises(BundleCorrupt, match=rf"{re.escape(name)}\.npy: names items that the bundle does not have"):
         open_bundle(bundle_path, None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recsvc.bundle.writer import new_version, write_bundle
-from tests.builders import make_contents, make_manifest
+from tests.builders import make_bundle, make_contents, make_manifest
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -35,3 +35,18 @@ def test_a_published_version_is_never_overwritten(tmp_path: Path) -> None:
         write_bundle(tmp_path, contents, lambda files: make_manifest(contents, files, version=version))
     assert (tmp_path / version / "manifest.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [version]
+
+
+def test_the_orders_of_a_bundle_are_those_of_its_columns(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    orders, catalogue = bundle.orders, bundle.catalogue
+    assert orders is not None
+    assert (np.diff(bundle.popularity[orders.popular]) <= 0).all()
+    assert sorted(orders.popular.tolist()) == list(range(len(bundle.items)))
+    assert set(orders.trending.tolist()) == set(np.flatnonzero(bundle.trending > 0).tolist())
+    assert (np.diff(catalogue.published_at[orders.latest]) <= 0).all()
+    for code, name in enumerate(catalogue.categories):
+        start, end = catalogue.category_indptr[code : code + 2]
+        rows = orders.category_popular[start:end]
+        assert set(rows.tolist()) == set(catalogue.items_in(name).tolist())
+        assert (np.diff(bundle.popularity[rows]) <= 0).all()

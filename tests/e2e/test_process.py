@@ -5,6 +5,7 @@ import re
 import shlex
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -151,6 +152,42 @@ class TestEnd:
                 answer = b"".join(iter(lambda: raw.recv(65536), b""))
             assert answer.startswith(b"HTTP/1.1 200"), answer
             assert service.wait() == 0
+
+
+class TestReload:
+    def test_workers_are_replaced_without_a_failed_request(self, models_dir: Path, tmp_path: Path) -> None:
+        with started(models_dir, tmp_path, workers=2) as service:
+            answered: list[int] = []
+            stop = threading.Event()
+
+            def ask() -> None:
+                while not stop.is_set():
+                    # A connection each: a kept one is closed by the worker that goes.
+                    with service.client() as client:
+                        answered.append(client.get("/v1/users/u001/recommendations").status_code)
+
+            asking = [threading.Thread(target=ask) for _ in range(2)]
+            for thread in asking:
+                thread.start()
+            before = _workers(service)
+            service.signal(signal.SIGUSR2)
+            replaced = eventually(lambda: len(_workers(service)) == 2 and not _workers(service) & before, seconds=60)
+            stop.set()
+            for thread in asking:
+                thread.join()
+            assert replaced
+            assert answered
+            assert set(answered) == {200}
+            with service.client() as client:
+                progress = re.search(r"^recsvc_requests_in_progress (\S+)$", client.get("/metrics").text, re.MULTILINE)
+            assert progress is not None
+            assert float(progress[1]) <= 1
+
+
+def _workers(service: ServiceProcess) -> set[int]:
+    """The processes that answer, by what multiprocessing starts them with."""
+    children = service.processes[0].children()
+    return {child.pid for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())}
 
 
 def refuses_connections(url: str) -> bool:

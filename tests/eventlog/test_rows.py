@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+import orjson
 import pyarrow as pa
 import pytest
 
-from recsvc.eventlog.event import MERGE, LogEvent
+from recsvc.eventlog.event import MERGE, Arm, LogEvent, decode, encode
 from recsvc.eventlog.position import StreamId
-from recsvc.eventlog.rows import SCHEMA, row_problem, table_of, without_erased
+from recsvc.eventlog.rows import SCHEMA, conformed, row_problem, table_of, without_erased
 from recsvc.eventlog.tombstones import Tombstone, Tombstones, digest_of
 
 
 def test_row_has_every_field_of_its_event() -> None:
     event = LogEvent(
         "e1", "not_interested", "ü1", 1_700_000_000.123456, "v1", 0.5, "creator", "c1", "s1", "r1.x", "valid", "home",
-        "20261122T050100Z-3f9ac2", 1_700_000_100.0,
+        "20261122T050100Z-3f9ac2", 1_700_000_100.0, 3, "als", (Arm("x", 2, "b", False, True),), "a", 0.25,
     )  # fmt: skip
 
     (row,) = table_of(7, [event], [StreamId(1_700_000_001_500, 3)]).to_pylist()
@@ -40,6 +42,11 @@ def test_row_has_every_field_of_its_event() -> None:
         "placement": "home",
         "model_version": "20261122T050100Z-3f9ac2",
         "sent_timestamp": datetime(2023, 11, 14, 22, 15, tzinfo=UTC),
+        "experiments": [{"experiment": "x", "phase": 2, "variant": "b", "forced": False, "fallback": True}],
+        "position": 3,
+        "source": "als",
+        "team": "a",
+        "propensity": 0.25,
     }
 
 
@@ -48,6 +55,23 @@ def test_what_an_event_lacks_is_null() -> None:
 
     required = {field.name for field in SCHEMA if not field.nullable}
     assert {name for name, value in row.items() if value is None} == set(SCHEMA.names) - required
+
+
+def test_rows_of_earlier_releases_get_the_columns_that_came_since() -> None:
+    table = table_of(7, [LogEvent("e1", "view", "u1", 0, experiments=(Arm("x", 1, "a"),))], [StreamId(1, 0)])
+    old = table.drop_columns(["experiments", "position", "source", "team", "propensity"])
+    assert conformed(old).schema == SCHEMA
+    assert conformed(old)["experiments"].to_pylist() == [None]
+    assert conformed(table) == table
+    with pytest.raises(KeyError):
+        conformed(table.drop_columns(["item_id"]))
+
+
+@pytest.mark.parametrize("arms", [[["x", 1, "a"]], [["x", "1", "a", 0]], {"x": 1}, 3, ["x"]])
+def test_experiments_that_are_none_are_told(arms: object) -> None:
+    whole = orjson.loads(encode(LogEvent("e1", "view", "u1", 0)))
+    with pytest.raises(ValueError, match="experiment"):
+        decode(orjson.dumps(whole | {"e": arms}))
 
 
 def test_no_events_make_a_table_without_rows() -> None:
@@ -68,6 +92,14 @@ def test_time_beyond_the_calendar_fits_no_row(field: str, seconds: float) -> Non
 
 def test_value_that_is_no_finite_number_fits_no_row() -> None:
     assert "value" in (row_problem(LogEvent("e1", "view", "u1", 0.0, value=float("inf"))) or "")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"position": 40_000}, {"position": -1}, {"propensity": 1.5}, {"experiments": (Arm("x", 40_000, "a"),)}]
+)
+def test_numbers_that_fit_no_column_are_told(fields: dict[str, Any]) -> None:
+    assert row_problem(LogEvent("e1", "view", "u1", 0.0, position=32_767, propensity=1.0)) is None
+    assert row_problem(LogEvent("e1", "view", "u1", 0.0, **fields)) is not None
 
 
 def _remaining(events: list[tuple[LogEvent, StreamId]], *tombstones: Tombstone) -> list[str]:

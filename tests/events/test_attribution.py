@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from recsvc.eventlog.event import LogEvent
+from recsvc.eventlog.event import Arm, LogEvent
 from recsvc.events.attribution import MAX_AGE_SECONDS, Attributor
 from recsvc.tokens import TokenSigner
 
@@ -40,6 +40,14 @@ def test_a_token_of_the_user_gives_placement_and_model() -> None:
     [found], asked = attribute(event("u1", token("u1")))
     assert (found.attribution, found.placement, found.model_version) == ("valid", "home", "m-1")
     assert asked == []
+
+
+def test_a_token_gives_the_experiments_that_its_answer_was_in() -> None:
+    arms = (Arm("ranker-7", 2, "treatment"), Arm("digest", 1, "control", True))
+    text = SIGNER.issue(issued=int(NOW), placement="home", model_version="m-1", user_id="u1", experiments=arms)
+    [own, foreign], _ = attribute(event("u1", text), event("u2", text))
+    assert (own.attribution, own.experiments) == ("valid", arms)
+    assert (foreign.attribution, foreign.experiments) == ("invalid", ())
 
 
 def test_a_list_for_everybody_may_lead_to_anybodys_event() -> None:

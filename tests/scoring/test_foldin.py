@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsvc.bundle.manifest import Objective
-from recsvc.scoring.foldin import effective_regularization, fold_in, fold_in_vectors
+from recsvc.scoring.foldin import NOTHING, effective_regularization, fold_in, fold_in_vectors, strongest
 from tests.builders import RECIPE
 
 
@@ -49,7 +49,7 @@ def test_an_empty_history_gives_the_zero_vector() -> None:
     gram = items.astype(np.float64).T @ items.astype(np.float64)
     empty = fold_in(gram, items, np.empty(0, np.int32), np.empty(0, np.float32), 1.0)
     assert not empty.vector.any()
-    assert empty.explain(items[:2], 3) == [[], []]
+    assert empty.explain(items[:2], 3).tolist() == [[NOTHING] * 3] * 2
 
 
 def test_the_contributions_of_an_explanation_add_up_to_the_score() -> None:
@@ -62,7 +62,7 @@ def test_the_contributions_of_an_explanation_add_up_to_the_score() -> None:
     terms = confidence * (items[rows].astype(np.float64) @ np.linalg.solve(system, items[candidate]))
     assert terms.sum() == pytest.approx(float(folded.vector @ items[candidate]), rel=1e-4)
     expected = [int(rows[j]) for j in np.argsort(-terms) if terms[j] > 0][:3]
-    assert folded.explain(items[candidate : candidate + 1], 3) == [expected]
+    assert folded.explain(items[candidate : candidate + 1], 3).tolist() == [expected]
 
 
 def test_without_regularisation_a_singular_system_is_an_error() -> None:
@@ -96,3 +96,19 @@ def test_the_regularisation_grows_with_the_confidences_of_the_history(exponent: 
     # 100 items, of which one is held with 8 more than an absent one, one disliked with 2 more, one faded.
     confidence = np.array([9.0, -3.0, -1.0], np.float32)
     assert effective_regularization(objective, 100, confidence) == pytest.approx(expected)
+
+
+def test_the_strongest_terms_are_named_best_first_and_none_that_lowered_the_score() -> None:
+    rows = np.int32([7, 5, 3])
+    terms = np.float64([[2, -1, 0, 1], [2, -2, 0, 3], [5, -3, 0, -1]])
+    assert strongest(rows, terms, 2).tolist() == [[3, 7], [NOTHING] * 2, [NOTHING] * 2, [5, 7]]
+    assert strongest(rows[:1], terms[:1], 2).tolist() == [[7, NOTHING], [NOTHING] * 2, [NOTHING] * 2, [7, NOTHING]]
+
+
+def test_many_and_few_own_items_are_explained_alike() -> None:
+    items, rows, confidence = _problem(6)
+    gram = items.astype(np.float64).T @ items.astype(np.float64)
+    folded = fold_in(gram, items, rows, np.abs(confidence), 1.0)
+    _, few = folded.terms(items[:2])
+    _, many = folded.terms(np.concatenate([items, items])[: len(rows) + 9])
+    np.testing.assert_allclose(many[:, :2], few, rtol=1e-6, atol=1e-9)

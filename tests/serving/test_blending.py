@@ -191,7 +191,7 @@ def test_the_ranking_is_that_of_the_final_scores(model: ServedModel, user: str, 
         categories = changed.view.categories(row)
         live = changed.view.live(row)
         factor = (1.0 if live is None else live.quality) * (0.5 if "travel" in categories else 1.0)
-        if changed.view.by_content(row):
+        if changed.view.by_content(np.int32([row]))[0]:
             score = weights[FACTORS] * float(changed.view.vectors(np.array([row], np.int32))[0] @ vector)
         else:
             score = float(scorer_of(model).score(vector, liked(known), np.array([row], np.int32))[0])

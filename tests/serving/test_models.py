@@ -118,3 +118,50 @@ def test_a_version_that_cannot_be_had_is_an_error_of_its_own_request(tmp_path: P
         assert (await pool.get()).version == version
 
     with_pool(tmp_path, scenario)
+
+
+def test_held_versions_stay_open_until_they_are_let_go(tmp_path: Path) -> None:
+    publish(tmp_path, promote=True)
+    held = [publish(tmp_path) for _ in range(3)]
+    others = [publish(tmp_path) for _ in range(3)]
+
+    async def scenario(pool: ModelPool) -> None:
+        assert pool.opened(held[0]) is None
+        await pool.hold(frozenset(held), 60)
+        models = [pool.opened(version) for version in held]
+        assert [model and model.version for model in models] == held
+        for version in others:
+            await pool.get(version)
+        assert [pool.opened(version) for version in held] == models
+        assert await pool.get(held[0]) is models[0]
+        pool.let_go(frozenset(held[:1]))
+        assert [pool.opened(version) is None for version in held] == [False, True, True]
+
+    with_pool(tmp_path, scenario)
+
+
+def test_a_held_version_stays_open_when_it_becomes_the_champion_and_when_it_no_longer_is(tmp_path: Path) -> None:
+    publish(tmp_path, promote=True)
+    held, other = publish(tmp_path), publish(tmp_path)
+
+    async def scenario(pool: ModelPool) -> None:
+        await pool.hold(frozenset({held}), 60)
+        for champion in (held, other):
+            await pool.activate(champion)
+            model = pool.opened(held)
+            assert model is not None
+
+    with_pool(tmp_path, scenario)
+
+
+def test_a_held_version_that_cannot_be_opened_is_none_and_holds_up_nobody(tmp_path: Path) -> None:
+    publish(tmp_path, promote=True)
+    broken, good = publish(tmp_path), publish(tmp_path)
+    (tmp_path / "models" / broken / "index.faiss").write_bytes(b"")
+
+    async def scenario(pool: ModelPool) -> None:
+        await pool.hold(frozenset({broken, good, "20200101T000000Z-abcdef"}), 60)
+        assert pool.opened(broken) is None
+        assert pool.opened(good) is not None
+
+    with_pool(tmp_path, scenario)

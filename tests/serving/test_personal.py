@@ -16,7 +16,8 @@ from recsvc.catalog.live import LiveItem, LiveItems
 from recsvc.events.schema import EVENT_TYPES
 from recsvc.serving.cache import CandidateCache
 from recsvc.serving.candidates import Source
-from recsvc.serving.personal import Computing, PersonalLists
+from recsvc.serving.computing import Computing
+from recsvc.serving.personal import PersonalLists
 from recsvc.serving.served import ServedModel
 from recsvc.store.connection import connect
 from recsvc.store.pipeline import ScriptPipeline
@@ -60,7 +61,7 @@ def with_lists(
             UserState(pipeline, EVENT_TYPES, list_ttl_seconds=600), Telemetry(), new_items_seconds=10
         )
         with ThreadPoolExecutor(2) as executor:
-            lists = PersonalLists(cache, Computing(executor, Telemetry()), clock)
+            lists = PersonalLists(cache, Computing(executor, Telemetry(), most=100), clock)
             try:
                 await scenario(lists, pipeline)
             finally:

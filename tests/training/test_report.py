@@ -4,16 +4,16 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import faiss
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from recsvc.bundle.manifest import DataSummary, IndexSummary
+from recsvc.bundle.manifest import DataSummary, IndexPoint, IndexSummary
 from recsvc.bundle.types import NO_TIME, Catalogue, IdTable, Interactions, StringTable
 from recsvc.bundle.writer import Contents
 from training.compare import gate
 from training.evaluate import evaluate
+from training.index import build_index
 from training.rankers import FactorRanker, PopularityRanker
 from training.report.examples import ExampleUser, example_lists
 from training.report.render import ReportInput, render
@@ -162,6 +162,17 @@ def test_the_same_run_renders_the_same_bytes() -> None:
     assert render(report_input()) == render(report_input())
 
 
+def test_what_the_index_was_chosen_from_is_drawn_where_there_was_a_choice() -> None:
+    report = report_input()
+    tried = [
+        IndexPoint(kind=kind, setting="", recall_at_100=recall, search_ms_median=ms, search_ms_p99=ms)
+        for kind, recall, ms in (("IndexFlatIP", 1.0, 9.0), ("pq", 0.9, 1.0), ("pq", 0.97, 2.0))
+    ]
+    chosen = report.index.model_copy(update={"measured": tried, "latency_budget_ms": 5.0, "recall_target": 0.95})
+    assert "Indexes that were tried" in Page(render(replace(report, index=chosen))).words
+    assert "Indexes that were tried" not in Page(render(report)).words
+
+
 def test_hostile_words_are_shown_not_run() -> None:
     report = report_input(model=HOSTILE)
     report = replace(
@@ -216,8 +227,6 @@ def test_a_run_with_nothing_held_out_still_has_a_report() -> None:
 def contents() -> Contents:
     """Three users: one who likes v0 most and dislikes v3, one who likes v1, one who likes nothing."""
     factors = np.eye(4, dtype=np.float32)
-    index = faiss.IndexFlatIP(4)
-    index.add(factors)
     none = np.empty(0, dtype=np.int32)
     return Contents(
         users=IdTable.of(["a", "b", "c"]),
@@ -243,7 +252,7 @@ def contents() -> Contents:
             category_items=none,
             published_at=np.full(4, NO_TIME, dtype=np.int64),
         ),
-        index=index,
+        index=build_index(factors),
     )
 
 

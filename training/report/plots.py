@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator
 
+from recsvc.bundle.manifest import IndexPoint
 from recsvc.bundle.types import Float32, Float64, Int64
 from training.evaluate import ActivityGroup
 from training.report.drawing import COLOURS, INK, cycle, panels, svg
@@ -126,6 +127,26 @@ def stage_bars(seconds: Mapping[str, float]) -> str:
         axes.margins(x=0.12)
 
     return svg("stages", draw)
+
+
+def index_curves(points: Sequence[IndexPoint], budget_ms: float | None, target: float | None) -> str:
+    """Recall@100 against the median time of a search: a line for each kind of index, a point for each setting."""
+
+    def draw(axes: Axes) -> None:
+        kinds = list(dict.fromkeys(point.kind for point in points))
+        for kind, colour in zip(kinds, cycle(len(kinds)), strict=True):
+            own = [point for point in points if point.kind == kind]
+            axes.plot([p.search_ms_median for p in own], [p.recall_at_100 for p in own], "o-", color=colour, label=kind)
+        if budget_ms is not None:
+            axes.axvline(budget_ms, color=INK, linestyle=":", linewidth=1)
+        if target is not None:
+            axes.axhline(target, color=INK, linestyle="--", linewidth=1)
+        axes.set_xlabel("median search, ms")
+        axes.set_ylabel("recall@100")
+        axes.set_xlim(left=0)
+        axes.legend(loc="lower right")
+
+    return svg("index", draw)
 
 
 def loss_curve(losses: Sequence[float]) -> str:

@@ -133,6 +133,15 @@ def _figures(report: ReportInput, means: Mapping[str, Mapping[str, float]]) -> l
             plots.popularity_curve(report.popularity),
         )
     )
+    if len(report.index.measured) > 1:
+        figures.append(
+            _Figure(
+                "Indexes that were tried",
+                "Recall@100 against exact search and the time of a search. Exact search was over the budget (dotted); "
+                "the fastest index that reached the target (dashed) was kept.",
+                plots.index_curves(report.index.measured, report.index.latency_budget_ms, report.index.recall_target),
+            )
+        )
     if len(report.losses):
         figures.append(_Figure("Training loss", "After each iteration.", plots.loss_curve(report.losses)))
     if report.seconds:

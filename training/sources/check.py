@@ -87,6 +87,47 @@ def check(table: RawTable, *, max_reject_share: float, rejects_path: Path, tombs
     or when no row is left. What an erased user's row says is kept nowhere; once there are tombstones, neither is what
     a malformed line or a row without a user says: nobody knows whose it is.
     """
+    rows = check_rows(table, tombstones)
+    verdict = Verdict(table.name, len(table) + len(table.malformed), rows.kept, len(table.parts) > 1, table.unit)
+    return rows.checked(reject(verdict, rows.refused, max_reject_share, rejects_path))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRows:
+    """What one table gave: `rows`, the columns of those that passed, as `Checked` has them, and what was refused."""
+
+    rows: Int64
+    users: Int32
+    user_labels: list[str]
+    items: Int32
+    item_labels: list[str]
+    types: npt.NDArray[np.int8]
+    timestamps: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float32]
+    refused: list[BadRow]
+
+    @property
+    def kept(self) -> int:
+        """How many rows passed."""
+        return len(self.users)
+
+    def checked(self, rejects: Rejects) -> Checked:
+        """The same, with what became of the others."""
+        return Checked(
+            rows=self.rows,
+            users=self.users,
+            user_labels=self.user_labels,
+            items=self.items,
+            item_labels=self.item_labels,
+            types=self.types,
+            timestamps=self.timestamps,
+            values=self.values,
+            rejects=rejects,
+        )
+
+
+def check_rows(table: RawTable, tombstones: Tombstones) -> CheckedRows:
+    """Each row of a table against the rules; how many may fail is `reject`'s to say."""
     faults = _Faults(len(table))
     users, user_labels = _check_ids(table, "user_id", faults)
     items, item_labels = _check_ids(table, "item_id", faults)
@@ -95,14 +136,12 @@ def check(table: RawTable, *, max_reject_share: float, rejects_path: Path, tombs
     values = _check_values(table, faults)
     _check_duplicates(table, faults)
     kept = np.flatnonzero(faults.codes == 0)
-    refused = _refused(table, faults, users, user_labels, tombstones)
-    rejects = _reject(table, refused, len(kept), max_reject_share, rejects_path)
     everything = len(kept) == len(table)
 
     def keep(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return column if everything else column[kept]
 
-    return Checked(
+    return CheckedRows(
         rows=kept,
         users=keep(users),
         user_labels=user_labels,
@@ -111,7 +150,7 @@ def check(table: RawTable, *, max_reject_share: float, rejects_path: Path, tombs
         types=keep(types),
         timestamps=keep(timestamps),
         values=keep(values),
-        rejects=rejects,
+        refused=_refused(table, faults, users, user_labels, tombstones),
     )
 
 
@@ -209,28 +248,37 @@ def _refused(
     return sorted([*malformed, *rows], key=lambda row: (str(row.path), row.line))
 
 
-def _reject(table: RawTable, refused: list[BadRow], kept: int, max_share: float, path: Path) -> Rejects:
-    write_rejects(path, refused, name_files=len(table.parts) > 1)
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be judged: the source's `name`, how many rows it had in all (`total`) and how many passed (`kept`),
+    whether it has several files, and what a row of it is called."""
+
+    name: str
+    total: int
+    kept: int
+    several_files: bool
+    unit: str
+
+
+def reject(asked: Verdict, refused: list[BadRow], max_share: float, path: Path) -> Rejects:
+    """Writes the refused rows to `path`. Raises `DataInvalid` where they are too many, or nothing is left."""
+    write_rejects(path, refused, name_files=asked.several_files)
     by_reason = dict(Counter(row.reason for row in refused).most_common())
     counted = [row for row in refused if row.reason != DUPLICATE]
-    total = len(table) + len(table.malformed)
-    share = len(counted) / total if total else 0.0
-    if total and (share > max_share or not kept):
-        raise DataInvalid(_stop_message(table, counted or refused, total, max_share, path, kept))
-    if not total:
-        raise DataInvalid(f"{table.name}: there are no events in it; export it again, with at least one")
+    share = len(counted) / asked.total if asked.total else 0.0
+    if asked.total and (share > max_share or not asked.kept):
+        raise DataInvalid(_stop_message(asked, counted or refused, max_share, path))
+    if not asked.total:
+        raise DataInvalid(f"{asked.name}: there are no events in it; export it again, with at least one")
     return Rejects(len(refused), by_reason, str(path) if refused else None)
 
 
-def _stop_message(
-    table: RawTable, refused: list[BadRow], total: int, max_share: float, rejects_path: Path, kept: int
-) -> str:
-    first = refused[0]
-    unit = table.parts[0].unit
-    limit = f"more than the {max_share:.2%} allowed" if kept else "and no event is left"
+def _stop_message(asked: Verdict, refused: list[BadRow], max_share: float, rejects_path: Path) -> str:
+    first, total = refused[0], asked.total
+    limit = f"more than the {max_share:.2%} allowed" if asked.kept else "and no event is left"
     return (
-        f"{table.name}: {len(refused)} of {total} rows ({len(refused) / total:.2%}) cannot be used, {limit}. "
-        f"The first: {first.path}, {unit} {first.line}: {first.reason} ({first.excerpt!r}). "
+        f"{asked.name}: {len(refused)} of {total} rows ({len(refused) / total:.2%}) cannot be used, {limit}. "
+        f"The first: {first.path}, {asked.unit} {first.line}: {first.reason} ({first.excerpt!r}). "
         f"Remedy: {_remedy(first.reason)}. All of them are listed in {rejects_path}; max_reject_share sets the limit"
     )
 

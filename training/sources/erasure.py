@@ -41,12 +41,13 @@ def without_erased(dataset: Dataset, tombstones: Tombstones) -> Dataset:
     """The data without the events of erased users up to the moment of their erasure: all of them where it has no
     times. Items that only those events mentioned, and of which nothing else is known, go too."""
     events = dataset.events
+    if not len(tombstones):
+        return replace(dataset, erasures_applied_at=applied_at(tombstones))
     until = np.full(len(events.user_ids), -np.inf)
-    if len(tombstones):
-        for row, user_id in enumerate(events.user_ids):
-            tombstone = tombstones.of(user_id)
-            if tombstone is not None:
-                until[row] = tombstone.erased_at
+    for row, user_id in enumerate(events.user_ids):
+        tombstone = tombstones.of(user_id)
+        if tombstone is not None:
+            until[row] = tombstone.erased_at
     # A time that is not known is not known to be later.
     kept = ~(np.isfinite(until[events.users]) & ~(events.timestamps > until[events.users]))
     applied = replace(dataset, erasures_applied_at=applied_at(tombstones))

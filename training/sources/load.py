@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from training.errors import DataInvalid, DataMissing
+from training.sources.chunks import chunks_of
 from training.sources.combined import join
 from training.sources.dataset import Dataset
 from training.sources.erasure import tombstones_of, without_erased
@@ -89,6 +90,9 @@ def _read(request: Request, columns: dict[str, str]) -> Dataset:
             f"{request.name}: there is no such file or folder, nor a known data set of that name; the known ones are "
             f"{', '.join(KNOWN)}"
         )
+    large = chunks_of(path, columns)
+    if large is not None:
+        return request.finish(large.files, request.check_large(large))
     table, files = read_parts(path, columns)
     return request.finish(files, request.check(table))
 

@@ -25,7 +25,7 @@ def read_parquet_events(path: Path, columns: dict[str, str]) -> RawEvents:
     names = parquet_columns(path)
     chosen = choose_columns(path, names, columns)
     table = read_parquet_table(path, sorted(set(chosen.values())))
-    converted = {ours: _convert(path, ours, theirs, table.column(theirs)) for ours, theirs in chosen.items()}
+    converted = {ours: convert(path, ours, theirs, table.column(theirs)) for ours, theirs in chosen.items()}
 
     def excerpts(rows: Int64) -> list[str]:
         return row_excerpts(converted, rows)
@@ -56,13 +56,13 @@ def _readable(column: Any) -> list[Any]:
 
 def parquet_columns(path: Path) -> list[str]:
     """The names of the file's top-level columns. Raises as `read_parquet_table`."""
-    with _clear_errors(path):
+    with clear_errors(path):
         return list(pq.read_schema(_source(path)).names)
 
 
 def read_parquet_table(path: Path, columns: list[str]) -> Any:
     """The columns as a pyarrow Table. Raises `DataMissing`, or `DataInvalid` for a truncated or damaged file."""
-    with _clear_errors(path):
+    with clear_errors(path):
         return pq.ParquetFile(_source(path)).read(columns=columns)
 
 
@@ -70,7 +70,7 @@ def _source(path: Path) -> Any:
     return pa.BufferReader(read_bytes(path)) if path.suffix == ".gz" else str(path)
 
 
-class _clear_errors:  # noqa: N801
+class clear_errors:  # noqa: N801
     """Turns what pyarrow raises on a bad file into our errors."""
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +90,8 @@ class _clear_errors:  # noqa: N801
             ) from exc
 
 
-def _convert(path: Path, ours: str, theirs: str, column: Any) -> Any:
+def convert(path: Path, ours: str, theirs: str, column: Any) -> Any:
+    """A column of a file as `RawEvents` has our field. Raises `DataInvalid` for a type that cannot be it."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = pc.cast(column, kind.value_type)

@@ -64,6 +64,11 @@ class RawTable:
         return int(self.starts[-1])
 
     @property
+    def unit(self) -> str:
+        """What a line is called in its (first) part."""
+        return self.parts[0].unit if self.parts else "line"
+
+    @property
     def malformed(self) -> list[BadRow]:
         """The malformed lines of every part."""
         return [bad for part in self.parts for bad in part.malformed]

@@ -10,8 +10,10 @@ from recsvc.eventlog.tombstones import Tombstones
 from training.sources.assemble import assemble
 from training.sources.catalogue import ItemRecord, read_catalogue
 from training.sources.check import Checked, check
+from training.sources.chunks import Chunks
 from training.sources.dataset import Dataset
 from training.sources.files import fingerprint
+from training.sources.large import check_chunks
 from training.sources.raw import RawTable
 
 
@@ -32,6 +34,15 @@ class Request:
         """The table's good rows; the others go to the rejects file. Raises `DataInvalid` when they are too many."""
         return check(
             table,
+            max_reject_share=self.max_reject_share,
+            rejects_path=self.rejects_path,
+            tombstones=self.tombstones,
+        )
+
+    def check_large(self, chunks: Chunks) -> Checked:
+        """As `check`, some rows at a time."""
+        return check_chunks(
+            chunks,
             max_reject_share=self.max_reject_share,
             rejects_path=self.rejects_path,
             tombstones=self.tombstones,

@@ -1,8 +1,8 @@
 -- with unwanted sequence dropped
 -- Adds to a user what another had, once.
 -- KEYS: state, recent, unwanted, merged. ARGV: the other user, id of the entry that sealed it, its partition, its
--- `dropped` or '', how many recent events follow, how many of unwanted, how many merged users; then these: events, and
--- pairs of field and value.
+-- `dropped` or '', how many recent events follow, how many of unwanted, how many merged users, whom experiments take the
+-- other for; then these: events, and pairs of field and value.
 -- Reply: '' where it was applied, else whom this user was merged into, or 1 where it had been applied.
 local STATE, RECENT, UNWANTED, MERGED = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local MOST_RECENT, MOST_MERGED, LIFE = 200, 1000, 31 * 86400
@@ -18,7 +18,12 @@ if known and not after(ARGV[2], known) then
 end
 
 local n_recent, n_unwanted, n_merged = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local at = 8
+local at = 9
+
+-- Who did nothing before goes on in the experiments as the other one.
+if not state[4] and call('HEXISTS', STATE, 'unit') == 0 then
+  call('HSET', STATE, 'unit', ARGV[8])
+end
 
 -- Recent events of both in the order of their ids, each with the partition it comes from.
 local own = tonumber(string.sub(STATE, 3, 5))

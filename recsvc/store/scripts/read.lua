@@ -3,7 +3,7 @@
 -- KEYS: state, lists, recent, unwanted, profile. ARGV: digest or '', life of a mark (milliseconds; 0: none is left),
 -- life of the lists (milliseconds).
 -- Reply: Redis' time in milliseconds, whom the user was merged into or '', sequence number, the list or nil, 1 where the
--- caller has the mark, and where there is no list: recent events, `dropped`, unwanted, profile.
+-- caller has the mark, `unit` or '', and where there is no list: recent events, `dropped`, unwanted, profile.
 local STATE, LISTS, RECENT, UNWANTED, PROFILE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local DIGEST, MARK_LIFE, LIFE = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local call = redis.call
@@ -11,7 +11,7 @@ local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local shown = string.format('%.0f', now)
-local state = call('HMGET', STATE, 'into', 'seq', 'dropped')
+local state = call('HMGET', STATE, 'into', 'seq', 'dropped', 'unit')
 if state[1] then
   return {shown, state[1]}
 end
@@ -22,7 +22,7 @@ if DIGEST ~= '' then
   if cached[1] then
     local computed_at, expires = struct.unpack('>I8I6', cached[1])
     if computed_at == number and expires > now then
-      return {shown, '', sequence, string.sub(cached[1], 15), 0}
+      return {shown, '', sequence, string.sub(cached[1], 15), 0, state[4] or ''}
     end
   end
   local marked_at, until_then = -1, 0
@@ -40,6 +40,6 @@ if DIGEST ~= '' then
   end
 end
 return {
-  shown, '', sequence, false, mine,
+  shown, '', sequence, false, mine, state[4] or '',
   call('LRANGE', RECENT, 0, -1), state[3] or '', call('HGETALL', UNWANTED), call('GET', PROFILE),
 }

@@ -1,8 +1,9 @@
 -- Makes a user point to another, once, and tells what the user had.
 -- KEYS: state, log, recent, unwanted, merged. ARGV: the other user, entry for the log, Unix
 -- milliseconds up to which a user who points to nobody may be made to (0: for ever).
--- Reply: whom the user points to, id of that entry, recent events, unwanted, `dropped` or '', users merged into this. False: it was too late.
-local state = redis.call('HMGET', KEYS[1], 'into', 'sealed', 'dropped')
+-- Reply: whom the user points to, id of that entry, recent events, unwanted, `dropped` or '', users merged into this,
+-- `unit` or ''. False: it was too late.
+local state = redis.call('HMGET', KEYS[1], 'into', 'sealed', 'dropped', 'unit')
 local into, sealed = state[1], state[2]
 if not into then
   local time, latest = redis.call('TIME'), tonumber(ARGV[3])
@@ -16,5 +17,5 @@ if not into then
 end
 return {
   into, sealed, redis.call('LRANGE', KEYS[3], 0, -1), redis.call('HGETALL', KEYS[4]), state[3] or '',
-  redis.call('HGETALL', KEYS[5]),
+  redis.call('HGETALL', KEYS[5]), state[4] or '',
 }

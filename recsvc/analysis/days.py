@@ -1,0 +1,13 @@
+"""UTC days as numbers since 1970-01-01, and as people write them."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Final
+
+_EPOCH: Final = date(1970, 1, 1)
+
+
+def day_name(day: int) -> str:
+    """`2026-11-22`."""
+    return (_EPOCH + timedelta(days=int(day))).isoformat()

@@ -1,0 +1,1 @@
+"""Experiments: their definitions, how every process follows them, and who gets which variant."""

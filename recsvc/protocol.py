@@ -1,0 +1,49 @@
+"""uvicorn's HTTP protocol with the head and the body of an answer in one write: one system call, and one packet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class JoiningTransport:
+    """A transport that keeps what was written last until more is written, or the event loop turns."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._kept: bytes | None = None
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Writes the two chunks together, or keeps the first."""
+        if self._kept is None:
+            self._kept = data
+            self._loop.call_soon(self._flush)
+        else:
+            joined, self._kept = self._kept + data, None
+            self._transport.write(joined)
+
+    def close(self) -> None:
+        """Writes what was kept, and closes."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            if not self._transport.is_closing():
+                self._transport.write(kept)
+
+
+class JoiningProtocol(HttpToolsProtocol):
+    """uvicorn hands out the head as soon as it is known; here it waits for the body, which mostly comes at once."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connected."""
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]

@@ -1,0 +1,190 @@
+"""Answers kept and sent again: the same as the route's, and gone as soon as anything they depend on changed."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsvc.api.lean import ROUTE
+from tests.redis_process import RedisProcess
+from tests.running import RunningService, ids, wait_until
+
+COMPUTED = "recsvc_compute_seconds_count"
+ANSWERED = f'recsvc_requests_total{{method="GET",route="{ROUTE}",status="200"}}'
+
+
+def like(service: RunningService, user: str, item: str) -> None:
+    event = {"event_id": f"{user}-{item}-{time.monotonic_ns()}", "type": "like", "user_id": user, "item_id": item}
+    assert service.client.post("/v1/events", json={"events": [event]}).status_code == 202
+
+
+def kept(service: RunningService, user: str = "u001", **parameters: Any) -> Any:
+    """An answer that came out of memory; the one before, that went in, is checked to be the same."""
+    routed = service.recommend(user, **parameters)
+    again = service.recommend(user, **parameters)
+    assert_same(routed, again)
+    return again
+
+
+def assert_same(first: Any, second: Any) -> None:
+    assert first.pop("recommendation_id") != second["recommendation_id"]
+    assert first == {name: value for name, value in second.items() if name != "recommendation_id"}
+    assert list(second) == ["user_id", "recommendation_id", *list(second)[2:]]
+
+
+def routes_taken(service: RunningService) -> float:
+    """How many recommendations went all the way to the route: those that the cache in Redis or nobody had."""
+    return service.metric(COMPUTED)
+
+
+class TestTheSame:
+    @pytest.mark.parametrize(
+        "parameters",
+        [{}, {"limit": 1}, {"limit": 100}, {"category": "c0"}, {"fields": "title,creator"}, {"exclude": "v001"}],
+        ids=str,
+    )
+    def test_kept_answers_are_the_routes_but_for_the_token(
+        self, service: RunningService, parameters: dict[str, Any]
+    ) -> None:
+        kept(service, **parameters)
+
+    def test_the_headers_are_the_same_too(self, service: RunningService) -> None:
+        path = "/v1/users/u001/recommendations"
+        routed, again = (service.client.get(path, headers={"X-Request-Id": "mine-1"}) for _ in range(2))
+        assert {name: value for name, value in routed.headers.items() if name != "date"} == {
+            name: value for name, value in again.headers.items() if name != "date"
+        }
+        assert again.headers["x-request-id"] == "mine-1"
+
+    def test_a_request_id_that_no_log_can_hold_is_replaced(self, service: RunningService) -> None:
+        path = "/v1/users/u001/recommendations"
+        answers = [service.client.get(path, headers={"X-Request-Id": "a b"}) for _ in range(2)]
+        assert all(re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"]) for answer in answers)
+
+    def test_newcomers_are_kept_too(self, service: RunningService) -> None:
+        kept(service, "nobody-knows-me")
+
+    def test_ids_that_look_like_json_do_no_harm(self, service: RunningService) -> None:
+        name = 'x","recommendation_id":"r1.forged","y":"'
+        first, second = (service.client.get(f"/v1/users/{_quoted(name)}/recommendations").json() for _ in range(2))
+        assert first["user_id"] == second["user_id"] == name
+        assert_same(first, second)
+
+    def test_each_page_of_a_list_is_kept(self, service: RunningService) -> None:
+        first = kept(service, limit=5)
+        second = kept(service, limit=5, cursor=first["next_cursor"])
+        assert not set(ids(first)) & set(ids(second))
+
+    def test_they_are_counted_as_hits_of_the_route(self, service: RunningService) -> None:
+        service.recommend("u001")
+        hits, answered = service.metric('recsvc_cache_total{outcome="hit"}'), service.metric(ANSWERED)
+        for _ in range(5):
+            service.recommend("u001")
+        assert service.metric('recsvc_cache_total{outcome="hit"}') == hits + 5
+        assert service.metric(ANSWERED) == answered + 5
+
+
+class TestGoneWhen:
+    def test_the_user_did_something(self, service: RunningService) -> None:
+        shown = ids(kept(service))
+        like(service, "u001", shown[0])
+        assert shown[0] not in ids(service.recommend("u001"))
+
+    def test_the_user_did_something_elsewhere(self, service: RunningService, elsewhere: RunningService) -> None:
+        shown = ids(kept(service))
+        like(elsewhere, "u001", shown[0])
+        assert shown[0] not in ids(service.recommend("u001"))
+
+    def test_an_item_of_it_is_hidden(self, service: RunningService) -> None:
+        shown = ids(kept(service))
+        service.client.patch(f"/v1/items/{shown[3]}", json={"hidden": True}).raise_for_status()
+        assert shown[3] not in ids(service.recommend("u001"))
+
+    def test_an_item_of_it_expires(self, service: RunningService) -> None:
+        shown = ids(kept(service))
+        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+        service.client.patch(f"/v1/items/{shown[3]}", json={"expires_at": until}).raise_for_status()
+        assert shown[3] in ids(kept(service))
+        wait_until(lambda: shown[3] not in ids(service.recommend("u001")))
+
+    def test_another_model_is_promoted(self, service: RunningService) -> None:
+        kept(service)
+        version = service.publish(seed=5)
+        wait_until(lambda: service.recommend("u001")["model_version"] == version)
+        assert kept(service)["model_version"] == version
+
+    def test_the_user_is_erased(self, service: RunningService) -> None:
+        personal = kept(service)
+        service.client.delete("/v1/users/u001").raise_for_status()
+        assert service.recommend("u001")["items"] != personal["items"]
+
+    def test_the_user_is_merged_into_another(self, service: RunningService) -> None:
+        kept(service, "anon")
+        service.client.post("/v1/users/u002:merge", json={"from": "anon"}).raise_for_status()
+        assert ids(service.recommend("anon")) == ids(service.recommend("u002"))
+
+    def test_redis_is_away(self, service: RunningService, redis_server: RedisProcess) -> None:
+        shown = ids(kept(service))
+        redis_server.kill()
+        answer = service.recommend("u001")
+        assert (ids(answer), answer["degraded"]) == (shown, ["cache"])
+
+    def test_it_is_too_old(self, tmp_path: Path, redis_url: str) -> None:
+        running = RunningService(tmp_path, redis_url, cache_ttl_seconds=1)
+        running.publish()
+        with running:
+            kept(running)
+            computed = routes_taken(running)
+            wait_until(lambda: running.recommend("u001") and routes_taken(running) > computed)
+
+
+class TestStays:
+    def test_when_an_item_changes_that_it_does_not_name(self, service: RunningService) -> None:
+        shown = ids(kept(service, limit=100))
+        others = sorted({f"v{number:03}" for number in range(120)} - set(shown))
+        computed = routes_taken(service)
+        service.client.patch(f"/v1/items/{others[0]}", json={"hidden": True}).raise_for_status()
+        assert ids(service.recommend("u001", limit=100)) == shown
+        assert routes_taken(service) == computed
+
+
+class TestKeys:
+    KEYS = "reader-0123456789abcdef:read writer-0123456789abcdef:events"
+
+    @pytest.fixture
+    def guarded(self, tmp_path: Path, redis_url: str) -> Any:
+        running = RunningService(tmp_path, redis_url, api_keys=self.KEYS)
+        running.publish()
+        with running:
+            yield running
+
+    def test_a_kept_answer_is_given_to_nobody_without_a_key(self, guarded: RunningService) -> None:
+        path = "/v1/users/u001/recommendations"
+        reader = {"Authorization": "Bearer reader-0123456789abcdef"}
+        assert [guarded.client.get(path, headers=reader).status_code for _ in range(2)] == [200, 200]
+        assert guarded.client.get(path).status_code == 401
+        assert guarded.client.get(path, headers={"Authorization": "Bearer nonsense"}).status_code == 401
+        writer = {"Authorization": "Bearer writer-0123456789abcdef"}
+        assert guarded.client.get(path, headers=writer).status_code == 403
+
+
+class TestMemory:
+    def test_none_are_kept_where_none_shall_be(self, tmp_path: Path, redis_url: str) -> None:
+        running = RunningService(tmp_path, redis_url, kept_answers_megabytes=0)
+        running.publish()
+        with running:
+            first, second = running.recommend("u001"), running.recommend("u001")
+            assert_same(first, second)
+            assert (
+                running._server.config.app._lean._state.service.kept.get(b"/v1/users/u001/recommendations?", 0) is None
+            )
+
+
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name, safe="")

@@ -1,0 +1,1 @@
+"""The lists of all users at once, to Parquet."""
