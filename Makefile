@@ -85,9 +85,10 @@ reaction: $(STAMP) ## cold start: users never seen after 0 to 10 events, items a
 ageing: $(STAMP) ## train to several days, test on the weeks after, with and without retraining: DATASET= WEEKS=
 	@$(TRAINING) ageing $(if $(WEEKS),--weeks "$(WEEKS)") $(SOURCE)
 
-report: $(STAMP) ## what an experiment did, as HTML and JSON: EXPERIMENT=key [DEFINITION=file]
+report: $(STAMP) ## what an experiment did, as HTML and JSON: EXPERIMENT=key [PHASE=] [DEFINITION=file]
 	@$(if $(EXPERIMENT),,echo "usage: make report EXPERIMENT=key"; exit 2;) \
-	  $(PY) -m recsvc.analysis report $(if $(DEFINITION),--definition "$(DEFINITION)") -- "$(EXPERIMENT)"
+	  $(PY) -m recsvc.analysis report $(if $(PHASE),--phase "$(PHASE)") \
+	  $(if $(DEFINITION),--definition "$(DEFINITION)") -- "$(EXPERIMENT)"
 
 offpolicy: $(STAMP) ## off-policy estimates beside the truth, on the Open Bandit data; needs RECSVC_DATA_DIR
 	@$(PY) -m recsvc.analysis open-bandit

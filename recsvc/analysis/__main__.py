@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     exposures.set_defaults(run=_exposures)
     for command in (report, exposures):
         command.add_argument("experiment", help="its key")
+        command.add_argument("--phase", type=int, help="default the latest")
         command.add_argument(
             "--definition", type=Path, help="JSON file; default experiments/KEY.json of the state directory"
         )
@@ -162,9 +163,11 @@ def _line(value: Value) -> str:
 
 def _definition(chosen: argparse.Namespace) -> Definition:
     default = _state_dir() / "experiments" / f"{chosen.experiment}.json"
-    definition = read_definition(chosen.definition or default)
+    definition = read_definition(chosen.definition or default, chosen.phase)
     if definition.key != chosen.experiment:
         raise AnalysisRefused(f"{chosen.definition or default} defines {definition.key!r}, not {chosen.experiment!r}")
+    if chosen.phase not in (None, definition.phase):
+        raise AnalysisRefused(f"{chosen.definition or default} defines phase {definition.phase}, not {chosen.phase}")
     return definition
 
 

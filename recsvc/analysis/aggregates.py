@@ -17,7 +17,7 @@ from duckdb import DuckDBPyConnection
 from recsvc.analysis.errors import AnalysisRefused
 from recsvc.analysis.news import open_news
 from recsvc.analysis.position import Position, read_position, write_position
-from recsvc.analysis.tables import TABLES, open_table, open_tables, write_table
+from recsvc.analysis.tables import TABLES, grouped, open_table, open_tables, write_table
 from recsvc.bundle.files import flush_directory
 from recsvc.eventlog.files import LogFile, PartitionLog, partitions_in
 from recsvc.eventlog.manifest import LogDamaged
@@ -28,7 +28,7 @@ from recsvc.eventlog.tombstones import Tombstones, read_tombstones
 _BATCH_ROWS: Final = 2_000_000
 """Rows counted at a time: what bounds the memory. A user's rows are all in one partition, and in one batch."""
 
-_MOST_PARTS: Final = 8
+_MOST_PARTS: Final = 16
 _DAY_MILLISECONDS: Final = 86_400_000
 
 
@@ -75,7 +75,7 @@ def _brought_up_to_date(connection: DuckDBPyConnection, state_dir: Path, directo
     root = state_dir / DIRECTORY_NAME
     tombstones = read_tombstones(state_dir)
     chains = {partition: PartitionLog(root, partition).chain() for partition in partitions_in(root)}
-    position = _of_this_log(read_position(directory), root, chains)
+    position = _of_this_log(read_position(directory), directory, root, chains)
     position = _without_erased(connection, directory, position, tombstones)
     rows = 0
     for batch in _batches(chains, position):
@@ -87,13 +87,14 @@ def _brought_up_to_date(connection: DuckDBPyConnection, state_dir: Path, directo
     return position, rows
 
 
-def _of_this_log(position: Position, root: Path, chains: dict[int, list[LogFile]]) -> Position:
-    """The position, or the beginning where the log is another one, or an older state of it than was counted."""
+def _of_this_log(position: Position, directory: Path, root: Path, chains: dict[int, list[LogFile]]) -> Position:
+    """The position, or the beginning: where parts are gone, the log is another one, or less of it than was counted."""
     name = root / "LOG_ID"
     log_id = name.read_text("utf-8").strip() if name.is_file() else ""
     reached = {partition: chain[-1].last for partition, chain in chains.items() if chain}
     behind = any(reached.get(partition, BEGINNING) < end for partition, end in position.ends.items())
-    return Position(log_id, number=position.number) if behind or log_id != position.log_id else position
+    whole = all((directory / part).is_dir() for part in position.parts)
+    return position if whole and not behind and log_id == position.log_id else Position(log_id, number=position.number)
 
 
 def _batches(chains: dict[int, list[LogFile]], position: Position) -> Iterator[dict[int, list[LogFile]]]:
@@ -165,7 +166,7 @@ def _put_together(
     part = _new_part(directory, position)
     left = f"WHERE partition NOT IN ({', '.join(map(str, leave_out))})" if leave_out else ""
     for table in TABLES:
-        write_table(connection, f"SELECT * FROM {table.name} {left}", part / f"{table.name}.parquet")
+        write_table(connection, grouped(table, f"{table.name} {left}"), part / f"{table.name}.parquet")
     return _saved(directory, position, (part.name,))
 
 

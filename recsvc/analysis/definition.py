@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -69,8 +70,8 @@ class Definition:
         for metric in (self.primary_metric, *(guardrail.metric for guardrail in self.guardrails)):
             if metric not in METRICS:
                 raise ValueError(f"there is no metric {metric!r}; choose from {', '.join(METRICS)}")
-        if not all(0 < guardrail.margin < 1 for guardrail in self.guardrails) or not 0 < self.minimum_effect < 1:
-            raise ValueError("guardrails, minimum_effect: margins and effects are shares between 0 and 1")
+        if not all(0 <= guardrail.margin < 1 for guardrail in self.guardrails) or not 0 < self.minimum_effect < 1:
+            raise ValueError("guardrails, minimum_effect: margins and effects are shares, 0 to 1")
         if not 1 <= self.outcome_window_days <= 365:
             raise ValueError(f"outcome_window_days: {self.outcome_window_days} is not 1 to 365")
         if self.started_at.tzinfo is None or (self.ended_at is not None and self.ended_at.tzinfo is None):
@@ -87,10 +88,16 @@ class Definition:
         return next(variant.weight for variant in self.variants if variant.name == name)
 
 
-def read_definition(path: Path) -> Definition:
-    """The definition in a JSON file. Raises `DefinitionInvalid` naming file and field."""
+def read_definition(path: Path, phase: int | None = None) -> Definition:
+    """The definition in a JSON file, or a `phase` (None: the latest) of an experiment as the service answers it.
+
+    Raises `DefinitionInvalid` naming file and field.
+    """
     try:
-        return TypeAdapter(Definition).validate_json(path.read_bytes())
+        document = json.loads(path.read_bytes())
+        if isinstance(document, dict) and "phases" in document:
+            document = _of_service(document, phase)
+        return TypeAdapter(Definition).validate_json(json.dumps(document))
     except OSError as exc:
         raise DefinitionInvalid(f"{path}: there is no definition to read ({exc.strerror}); name another file") from exc
     except ValidationError as exc:
@@ -99,6 +106,32 @@ def read_definition(path: Path) -> Definition:
             for error in exc.errors()
         )
         raise DefinitionInvalid(f"{path}: {problems}") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise DefinitionInvalid(f"{path}: {exc}") from exc
+
+
+def _of_service(experiment: dict[str, Any], phase: int | None) -> dict[str, Any]:
+    """What `GET /v1/experiments/{key}` says, as the analysis has it. Weights and times are the phase's."""
+    phases = experiment["phases"]
+    number = len(phases) if phase is None else phase
+    if not 1 <= number <= len(phases):
+        raise ValueError(
+            f"phases: there is no phase {number}, the experiment went through {len(phases)}; start it first"
+        )
+    if experiment.get("primary_metric") is None:
+        raise ValueError(f"primary_metric: the experiment has none to be judged by; PUT one of {', '.join(METRICS)}")
+    chosen = phases[number - 1]
+    return {
+        "key": experiment["key"],
+        "phase": number,
+        "variants": [{"name": name, "weight": weight} for name, weight in chosen["weights"].items()],
+        "control": experiment.get("control") or experiment["variants"][0]["key"],
+        "primary_metric": experiment["primary_metric"],
+        "guardrails": experiment.get("guardrails") or [],
+        "outcome_window_days": experiment["outcome_days"],
+        "started_at": chosen["started_at"],
+        "ended_at": chosen.get("ended_at"),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,25 +87,22 @@ def effect(metric: Metric, control: Moments, treatment: Moments, alpha: float = 
     A ratio's variance is by the delta method, users being the unit; covariates are taken off by CUPED, with one θ for
     both arms. None where there is nothing to test: too few users, no variation, or a denominator of zero.
     """
-    if min(control.count(), treatment.count()) < LEAST_USERS:
+    arms = (control, treatment)
+    if min(arm.count() for arm in arms) < LEAST_USERS or not all(_measurable(metric, arm) for arm in arms):
         return None
-    plain = _analysed(metric, control, treatment, alpha)
-    if plain is None or not has_covariates(metric, control + treatment):
-        return plain
-    adjusted = _analysed(metric, control, treatment, alpha, COVARIATE)
-    if adjusted is None or adjusted.standard_error >= plain.standard_error:
-        return plain
-    return replace(adjusted, variance_saved=1 - (adjusted.standard_error / plain.standard_error) ** 2)
+    if max(residual_variance(metric, arm) for arm in arms) <= 0:
+        return None
+    both = control + treatment
+    plain = residual_variance(metric, both)
+    adjusted = residual_variance(metric, both, COVARIATE) if all(has_covariates(metric, arm) for arm in arms) else plain
+    # Where the past explains everything, or nothing, there is no variance left to test by, or none to save.
+    covariate = COVARIATE if _NO_VARIANCE * plain < adjusted < plain else None
+    found = _analysed(metric, control, treatment, alpha, covariate)
+    return found if covariate is None else replace(found, variance_saved=1 - adjusted / plain)
 
 
-def _analysed(
-    metric: Metric, control: Moments, treatment: Moments, alpha: float, covariate: str | None = None
-) -> Effect | None:
+def _analysed(metric: Metric, control: Moments, treatment: Moments, alpha: float, covariate: str | None) -> Effect:
     covariates = [None if covariate is None else covariate + name for name in metric.columns]
-    if not all(_measurable(metric, arm, covariate) for arm in (control, treatment)):
-        return None
-    if residual_variance(metric, control + treatment, covariate) <= _NO_VARIANCE:
-        return None
     test = RatioOfMeans(
         metric.numerator,
         metric.denominator,
@@ -167,7 +164,5 @@ def has_covariates(metric: Metric, users: Moments) -> bool:
     return all(name in users.var_ and users.var(name) > 0 for name in names) and _measurable(metric, users, COVARIATE)
 
 
-def _measurable(metric: Metric, users: Moments, covariate: str | None) -> bool:
-    if metric.denominator is None:
-        return True
-    return users.mean(metric.denominator) > 0 and (covariate is None or users.mean(covariate + metric.denominator) > 0)
+def _measurable(metric: Metric, users: Moments, prefix: str = "") -> bool:
+    return metric.denominator is None or users.mean(prefix + metric.denominator) > 0

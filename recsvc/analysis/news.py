@@ -11,35 +11,8 @@ from duckdb import DuckDBPyConnection
 
 from recsvc.analysis.tables import quoted
 from recsvc.eventlog.position import StreamId
+from recsvc.eventlog.rows import SCHEMA
 from recsvc.eventlog.tombstones import Tombstones
-
-_TEMPLATE: Final = pa.schema(
-    [
-        ("target_id", pa.string()),
-        ("session_id", pa.string()),
-        ("attribution", pa.string()),
-        ("placement", pa.string()),
-        (
-            "experiments",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("experiment", pa.string()),
-                        ("phase", pa.int16()),
-                        ("variant", pa.string()),
-                        ("forced", pa.bool_()),
-                        ("fallback", pa.bool_()),
-                    ]
-                )
-            ),
-        ),
-        ("position", pa.int16()),
-        ("source", pa.string()),
-        ("team", pa.string()),
-        ("propensity", pa.float32()),
-    ]
-)
-"""Columns that older files of the log lack: they read as NULL."""
 
 _NEWS: Final = """
 CREATE OR REPLACE TEMP VIEW news AS
@@ -64,7 +37,7 @@ def open_news(
     connection: DuckDBPyConnection, files: Sequence[Path], ends: Mapping[int, StreamId], tombstones: Tombstones
 ) -> None:
     """Makes `news` of the files' rows after `ends`, those of erased users left out (as `rows.erased_rows` has it)."""
-    connection.register("template", _TEMPLATE.empty_table())
+    connection.register("template", SCHEMA.empty_table())  # columns that older files lack read as NULL
     places = sorted(ends.items())
     counted = {"partition": [partition for partition, _ in places], **_places(end for _, end in places)}
     connection.register("counted", pa.table(counted, schema=_schema("partition", pa.int16())))

@@ -18,12 +18,17 @@ _SLOT_SUMS: Final = ", ".join(f"sum({name})::BIGINT AS {name}" for name in _SLOT
 
 @dataclass(frozen=True, slots=True)
 class AggregateTable:
-    """`keys` name a row; `first` is the query over the view `news`, `columns` what the rows of several parts become."""
+    """`keys` name a row; `first` is the query over the view `news`, `columns` what the rows of several parts become.
+
+    Rows of a table that is `summed` are left apart until parts are put together: who reads them sums anyway, and
+    grouping millions of rows for each report is what would take the time.
+    """
 
     name: str
     keys: str
     columns: str
     first: str
+    summed: bool = True
 
 
 _ASSIGNED: Final = "(SELECT *, unnest(experiments) AS e FROM news WHERE experiments IS NOT NULL AND valid)"
@@ -46,6 +51,7 @@ TABLES: Final = (
             count(*) FILTER (WHERE e.fallback AND NOT coalesce(e.forced, false)) AS fallbacks
         FROM {_ASSIGNED} WHERE type = 'impression' GROUP BY ALL
         """,
+        summed=False,
     ),
     # What the user did on the day of exposure from the exposure on; later days are in `daily`.
     AggregateTable(
@@ -73,6 +79,7 @@ TABLES: Final = (
         SELECT partition, user_id, arg_max(target_id, ms) AS account, max(ms) AS ms
         FROM news WHERE type = 'merge' AND target_id IS NOT NULL GROUP BY ALL
         """,
+        summed=False,
     ),
     AggregateTable(
         "slots",
@@ -107,9 +114,14 @@ def open_table(connection: DuckDBPyConnection, table: AggregateTable, parts: Seq
     """Makes one table a view over its files in `parts`."""
     files = ", ".join(quoted(part / f"{table.name}.parquet") for part in parts)
     query = f"SELECT * FROM read_parquet([{files}])"
-    if len(parts) > 1:  # the rows of one part are whole already
-        query = f"SELECT {table.keys}, {table.columns} FROM ({query}) GROUP BY {table.keys}"
+    if not table.summed and len(parts) > 1:  # the rows of one part are whole already
+        query = grouped(table, f"({query})")
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {table.name} AS {query}")
+
+
+def grouped(table: AggregateTable, rows: str) -> str:
+    """The query that puts rows of several parts together, one for each of the keys."""
+    return f"SELECT {table.keys}, {table.columns} FROM {rows} GROUP BY {table.keys}"
 
 
 def write_table(connection: DuckDBPyConnection, query: str, file: Path) -> None:

@@ -19,22 +19,19 @@ COLUMNS: Final = (*COUNTS, "active_days", "sessions")
 """Columns of the user table; each has a covariate of the same name with `before_` put in front."""
 
 _SUMS: Final = ", ".join(f"coalesce(sum({name}), 0)::DOUBLE AS {name}" for name in COUNTS)
-_LISTS: Final = ", ".join(COUNTS)
-_TOTALS: Final = f"""
-    {_SUMS}, count(DISTINCT day) FILTER (WHERE events > 0)::DOUBLE AS active_days,
-    coalesce(len(list_distinct(flatten(list(coalesce(sessions, []))))), 0)::DOUBLE AS sessions
-"""
+_COUNTS: Final = ", ".join(COUNTS)
+_ALL: Final = (*COLUMNS, *(f"before_{name}" for name in COLUMNS))
 
 _ACTIVITY: Final = f"""
-CREATE OR REPLACE TEMP TABLE activity AS
-SELECT coalesce(a.account, d.user_id) AS account, d.day, {_LISTS}, sessions
+CREATE OR REPLACE TEMP VIEW activity AS
+SELECT coalesce(a.account, d.user_id) AS account, d.day, {_COUNTS}, sessions
 FROM daily d LEFT JOIN accounts a ON a.user_id = d.user_id
-WHERE coalesce(a.account, d.user_id) IN (SELECT account FROM exposed)
 """
+"""Rows per user id and day, under the account that the user became; of several parts, several rows."""
 
 _FIRST_DAYS: Final = f"""
 CREATE OR REPLACE TEMP TABLE first_days AS
-SELECT coalesce(a.account, f.user_id) AS account, x.day AS day, {_LISTS}, sessions
+SELECT x.account, x.day, {_COUNTS}, sessions
 FROM first_day f JOIN exposures p USING (partition, experiment, phase, user_id)
 LEFT JOIN accounts a ON a.user_id = f.user_id
 JOIN exposed x ON x.account = coalesce(a.account, f.user_id) AND x.day = p.first.day
@@ -50,23 +47,27 @@ WHERE d.day >= $today - $days AND d.day < $today GROUP BY ALL HAVING sum(d.impre
 """
 
 _USERS: Final = f"""
-WITH outcomes AS (
-    SELECT account, {_TOTALS} FROM (
-        SELECT account, day, {_LISTS}, sessions FROM first_days
-        UNION ALL BY NAME
-        SELECT a.account, a.day, {_LISTS}, sessions FROM activity a JOIN exposed x USING (account)
-        WHERE a.day > x.day AND a.day < x.day + $window
-    ) GROUP BY account
-), before AS (
-    SELECT account, {_TOTALS} FROM (
-        SELECT a.* FROM activity a JOIN exposed x USING (account)
-        WHERE a.day < x.day AND a.day >= x.day - {COVARIATE_DAYS}
-    ) GROUP BY account
+WITH days AS MATERIALIZED (
+    SELECT account, 0 AS age, {_COUNTS}, sessions FROM first_days
+    UNION ALL
+    SELECT account, a.day - x.day AS age, {_COUNTS}, sessions FROM activity a JOIN exposed x USING (account)
+    WHERE a.day <> x.day AND a.day >= x.day - {COVARIATE_DAYS} AND a.day < x.day + $window
+), sums AS (
+    SELECT account, {", ".join(f"sum({name}) FILTER (WHERE age >= 0) AS {name}" for name in COUNTS)},
+        {", ".join(f"sum({name}) FILTER (WHERE age < 0) AS before_{name}" for name in COUNTS)}
+    FROM days GROUP BY account
+), active AS (
+    SELECT account, count(*) FILTER (WHERE age >= 0) AS active_days,
+        count(*) FILTER (WHERE age < 0) AS before_active_days
+    FROM (SELECT DISTINCT account, age FROM days WHERE events > 0) GROUP BY account
+), visits AS (
+    SELECT account, count(*) FILTER (WHERE later) AS sessions, count(*) FILTER (WHERE NOT later) AS before_sessions
+    FROM (SELECT DISTINCT account, age >= 0 AS later, unnest(sessions) AS digest FROM days) GROUP BY account
 )
 SELECT x.variant, x.day AS exposed_on, coalesce(x.placement, '') AS placement,
-    {", ".join(f"coalesce(o.{name}, 0) AS {name}" for name in COLUMNS)},
-    {", ".join(f"coalesce(b.{name}, 0) AS before_{name}" for name in COLUMNS)}
-FROM exposed x LEFT JOIN outcomes o USING (account) LEFT JOIN before b USING (account)
+    {", ".join(f"coalesce({name}, 0)::DOUBLE AS {name}" for name in _ALL)}
+FROM exposed x LEFT JOIN sums USING (account)
+LEFT JOIN active USING (account) LEFT JOIN visits USING (account)
 WHERE NOT x.crossed AND x.day + $window <= $today
 ORDER BY x.exposed_at, x.account
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from recsvc.analysis.aggregates import aggregates, analysis_directory
 from recsvc.analysis.definition import Definition, Variant
 from recsvc.analysis.errors import AnalysisRefused
 from recsvc.analysis.exposed import Exposed, exposures_table, find_exposed
-from recsvc.analysis.tables import TABLES
+from recsvc.analysis.tables import TABLES, grouped
 from recsvc.analysis.users import UserTable, prepare_activity, read_activity, read_users
 from tests.analysis.logs import START, START_DAY, Log, assigned
 
@@ -46,7 +47,7 @@ def everything(log: Log) -> dict[str, list[tuple[Any, ...]]]:
     with aggregates(log.state_dir) as counts:
         found = {}
         for table in TABLES:
-            rows = counts.connection.execute(f"SELECT * FROM {table.name}").fetchall()
+            rows = counts.connection.execute(grouped(table, table.name)).fetchall()
             tidy = [
                 tuple(sorted(v) if isinstance(v, list) else str(v) if isinstance(v, dict) else v for v in row)
                 for row in rows
@@ -103,12 +104,12 @@ class TestCountingOnce:
             assert counts.rows_read == 0
 
     def test_parts_are_put_together(self, log: Log) -> None:
-        for number in range(20):
+        for number in range(25):
             log.add("u1", number / 10)
             log.flush()
             with aggregates(log.state_dir) as counts:
                 assert counts.connection.execute("SELECT sum(views) FROM daily").fetchone() == (number + 1,)
-        assert len(list((analysis_directory(log.state_dir) / "aggregates").glob("part-*"))) <= 8
+        assert len(list((analysis_directory(log.state_dir) / "aggregates").glob("part-*"))) <= 16
 
     def test_a_part_that_a_crash_left_counts_for_nothing(self, log: Log) -> None:
         log.add("u1", 0)
@@ -116,6 +117,16 @@ class TestCountingOnce:
         left = analysis_directory(log.state_dir) / "aggregates" / "part-000001"
         left.mkdir(parents=True)
         (left / "daily.parquet").write_bytes(b"half a file")
+        with aggregates(log.state_dir) as counts:
+            assert counts.connection.execute("SELECT sum(views) FROM daily").fetchone() == (1,)
+
+    def test_aggregates_that_are_gone_are_made_anew(self, log: Log) -> None:
+        log.add("u1", 0)
+        log.flush()
+        with aggregates(log.state_dir):
+            pass
+        (part,) = (analysis_directory(log.state_dir) / "aggregates").glob("part-*")
+        shutil.rmtree(part)
         with aggregates(log.state_dir) as counts:
             assert counts.connection.execute("SELECT sum(views) FROM daily").fetchone() == (1,)
 

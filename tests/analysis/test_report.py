@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsvc.analysis.__main__ import REFUSED, main
+from recsvc.experiments.definition import Experiment
 from tests.analysis.logs import Log, assigned
 
 Write = Callable[..., Path]
@@ -218,6 +219,74 @@ def test_names_in_the_log_are_escaped(state: Path, define: Write) -> None:
     assert "&lt;script&gt;" in page
 
 
+class TestServed:
+    """Definitions as the service answers them."""
+
+    @pytest.fixture
+    def served(self, define: Write) -> Callable[..., None]:
+        phase = {"seed": "s", "started_at": "2026-09-24T00:00:00Z", "ended_at": None, "coverage": 1.0}
+        weights = {"control": 0.5, "treatment": 0.5}
+        experiment = Experiment.model_validate(
+            {
+                "key": "exp",
+                "seed": "s",
+                "state": "running",
+                "variants": [{"key": "control", "weight": 3}, {"key": "treatment", "weight": 1}],
+                "primary_metric": "ctr",
+                "guardrails": [{"metric": "hides"}],
+                "outcome_days": 2,
+                "phases": [
+                    phase | {"weights": weights, "ended_at": "2026-09-30T00:00:00Z"},
+                    phase | {"weights": weights},
+                ],
+                "created_at": "2026-09-24T00:00:00Z",
+                "updated_at": "2026-09-24T00:00:00Z",
+            }
+        )
+
+        def write(**fields: Any) -> None:
+            define().write_text(json.dumps(experiment.model_dump(mode="json") | fields))
+
+        return write
+
+    def test_a_phase_has_its_own_weights(self, state: Path, served: Callable[..., None]) -> None:
+        served()
+        simulate(state, {"control": 0.15, "treatment": 0.3})
+        assert main(["report", "exp", "--phase", "1"]) == 0
+        found = report(state)
+        assert found["definition"]["control"] == "control"
+        assert found["definition"]["outcome_window_days"] == 2
+        assert found["sample_ratio"]["expected"] == {"control": 300, "treatment": 300}
+
+    def test_the_latest_phase_is_the_default(
+        self, state: Path, served: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        served()
+        simulate(state, {"control": 0.15, "treatment": 0.3}, users=20)
+        assert main(["report", "exp"]) == REFUSED
+        assert "exp, phase 2: nobody was exposed" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            ({"phases": []}, "there is no phase 0, the experiment went through 0; start it first"),
+            ({"primary_metric": None}, "PUT one of ctr, views"),
+            ({"primary_metric": "love"}, "there is no metric 'love'"),
+        ],
+    )
+    def test_what_cannot_be_judged(
+        self, served: Callable[..., None], fields: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        served(**fields)
+        assert main(["report", "exp"]) == REFUSED
+        assert said in capsys.readouterr().err
+
+    def test_another_phase_than_the_files(self, define: Write, capsys: pytest.CaptureFixture[str]) -> None:
+        define()
+        assert main(["report", "exp", "--phase", "2"]) == REFUSED
+        assert "defines phase 1, not 2" in capsys.readouterr().err
+
+
 class TestRefused:
     def test_nobody_exposed(self, state: Path, define: Write, capsys: pytest.CaptureFixture[str]) -> None:
         define()
@@ -239,7 +308,7 @@ class TestRefused:
             ({"variants": [{"name": "control", "weight": 1}]}, "at least two"),
             ({"started_at": "2026-09-24T00:00:00"}, "time zone"),
             ({"ended_at": "2026-09-23T00:00:00Z"}, "not after started_at"),
-            ({"guardrails": [{"metric": "ctr", "margin": 2}]}, "between 0 and 1"),
+            ({"guardrails": [{"metric": "ctr", "margin": 2}]}, "shares, 0 to 1"),
             ({"outcome_window_days": 0}, "not 1 to 365"),
             ({"owner": "me"}, "owner"),
             ({"key": "../exp"}, "letters, digits"),
