@@ -55,6 +55,7 @@ def measure(context: Context) -> list[Measurement]:
             f"{name}: recall@100 of {index.kind}", "", index.recall_at_100, target=0.95, at_least=True, notes=tried
         ),
         of_samples(f"{name}: p99 of a search", "ms", [run["search_p99_ms"] for run in runs], target=10.0),
+        of_samples(f"{name}: p99 of a search, processor time", "ms", [run["search_cpu_p99_ms"] for run in runs]),
         of_samples(f"{name}: a user's list, median", "ms", [run["list_ms"] for run in runs]),
         of_samples(f"{name}: the first list", "ms", [run["first_list_ms"] for run in runs]),
         of_samples(f"{name}: the first list for a newcomer", "ms", [run["first_newcomer_ms"] for run in runs]),

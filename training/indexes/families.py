@@ -127,8 +127,8 @@ def _efforts(n_items: int) -> tuple[Step, ...]:
 
 FAMILIES: Final[dict[FamilyName, Family]] = {
     "scalar": Family(_scalar, _pools(120, 400)),
-    "pq": Family(_pq, _pools(400, 800, 1600, 3200)),
-    "pq-half": Family(_pq_half, _pools(400, 800, 1600, 3200)),
+    "pq": Family(_pq, _pools(400, 800, 1600, 3200, 6400)),
+    "pq-half": Family(_pq_half, _pools(400, 800, 1600, 3200, 6400)),
     "ivf-pq": Family(_ivf_pq, _probes, "nprobe"),
     "hnsw": Family(_hnsw, _efforts, "efSearch"),
 }
