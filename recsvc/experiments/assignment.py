@@ -119,6 +119,7 @@ class Placing:
         self._namespace = None if space is None else (space.name, space.start, space.end)
         aim = experiment.targeting
         self._aimed = None if aim is None else compiled(aim, phase.started_at.timestamp())
+        self._restricted = not (held is None and space is None and aim is None)
 
     def variant(self, key: str, *, forced: bool) -> Assignment | None:
         """The assignment to a variant that somebody else chose, or None where there is no such variant."""
@@ -133,7 +134,7 @@ class Placing:
         if unit is None:
             return Left.NO_UNIT
         value = unit.encode("utf-8")
-        return self._kept_out(value, traits, now) or self._drawn(value)
+        return (self._restricted and self._kept_out(value, traits, now)) or self._drawn(value)
 
     def _kept_out(self, value: bytes, traits: Traits, now: float) -> Left | None:
         if self._holdout is not None and bucket(self._holdout[0], value) / BUCKETS < self._holdout[1]:
@@ -171,8 +172,6 @@ class Assigner:
         self._known: dict[tuple[Assignment, ...], Assigned] = {(): NOTHING_ASSIGNED}
         self.targets = any(placing.targets for placing in self._running)
         """Whether `assign` wants to know the traits of users."""
-        self.by_user = any(not placing.by_unit_id for placing in self._running)
-        """Whether it matters who a user began as."""
 
     @property
     def models(self) -> frozenset[str]:
@@ -208,7 +207,8 @@ class Assigner:
 
     def outcome(self, experiment: Experiment, who: Who, traits: Traits, now: float) -> Assignment | Left:
         """What becomes of the user in one experiment, were it the latest that runs."""
-        here = Placing(experiment)
+        known = self._placings.get(experiment.key)
+        here = known if known is not None and known.experiment is experiment else Placing(experiment)
         others = self.assign(who, traits, now)
         if here.decides and others.decisive is not None and others.decisive.experiment != here.key:
             return Left.TAKEN
