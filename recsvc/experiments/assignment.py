@@ -169,6 +169,7 @@ class Assigner:
             experiment.key: Placing(experiment) for experiment in everything if experiment.state != "archived"
         }
         self._running = tuple(placing for placing in self._placings.values() if placing.runs)
+        self._of_forced = self._forced_first()
         self._known: dict[tuple[Assignment, ...], Assigned] = {(): NOTHING_ASSIGNED}
         self.targets = any(placing.targets for placing in self._running)
         """Whether `assign` wants to know the traits of users."""
@@ -196,7 +197,7 @@ class Assigner:
             return NOTHING_ASSIGNED
         found: list[Assignment] = [] if chosen is None else [chosen]
         decided = chosen is not None and chosen.decides
-        for placing in self._running:
+        for placing in self._of_forced.get(who.user_id, self._running):
             if (decided and placing.decides) or (chosen is not None and chosen.experiment == placing.key):
                 continue
             assignment = placing.place(who, traits, now)
@@ -213,6 +214,14 @@ class Assigner:
         if here.decides and others.decisive is not None and others.decisive.experiment != here.key:
             return Left.TAKEN
         return here.place(who, traits, now)
+
+    def _forced_first(self) -> dict[str, tuple[Placing, ...]]:
+        """By user who is forced into any, the running experiments, those that force the user before the others."""
+        users = {user for placing in self._running for user in placing.experiment.forced}
+        return {
+            user: tuple(sorted(self._running, key=lambda placing: user not in placing.experiment.forced))
+            for user in users
+        }
 
     def _of(self, assignments: tuple[Assignment, ...]) -> Assigned:
         known = self._known.get(assignments)
