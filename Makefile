@@ -109,8 +109,8 @@ format: $(STAMP) ## format and mend what can be mended
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consistency, erasure or blend (DATASET=)
-	@$(if $(WHAT),,echo "usage: make show WHAT=reaction|consistency|erasure|blend"; exit 2;) \
+show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consistency, erasure, harness or blend (DATASET=)
+	@$(if $(WHAT),,echo "usage: make show WHAT=reaction|consistency|erasure|blend|harness"; exit 2;) \
 	  $(PY) -m tests.shows "$(WHAT)" $(if $(DATASET),--dataset "$(DATASET)")
 
 bench: $(STAMP) ## figures, as ratios to baselines run in the same call

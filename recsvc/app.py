@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from recsvc import __version__
-from recsvc.api import events, experiments, health, items, lists, models, recommendations, sessions, users
+from recsvc.api import events, experiments, health, items, lists, models, ofrep, recommendations, sessions, users
 from recsvc.api.auth import install_auth
 from recsvc.api.errors import install_error_handlers
 from recsvc.api.experiment_errors import install_experiment_errors
@@ -49,6 +49,6 @@ def create_app(settings: Settings, telemetry: Telemetry) -> FastAPI:
     install_experiment_errors(app)
     install_middleware(app, settings, telemetry)
     # Addresses are compared in this order: those that most requests are for stand first.
-    for resource in (recommendations, events, sessions, items, users, lists, models, experiments, health, pages):
+    for resource in (recommendations, events, sessions, items, users, lists, models, experiments, ofrep, health, pages):
         app.include_router(resource.router)
     return app

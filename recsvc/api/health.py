@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from recsvc.api.auth import require
 from recsvc.api.dependencies import service_of
 from recsvc.api.errors import problem_responses
-from recsvc.api.schemas import Check, Health, Readiness
+from recsvc.api.model_schemas import Check, Health, Readiness
 from recsvc.catalog.feed import LiveFeed
 from recsvc.serving.models import ModelPool
 from recsvc.store.connection import RedisConnection

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from recsvc.api.auth import require
 from recsvc.api.dependencies import Service, service_of
 from recsvc.api.errors import problem_responses
-from recsvc.api.schemas import ActiveModel, ModelEntry, ModelProblem, Models
+from recsvc.api.model_schemas import ActiveModel, ModelEntry, ModelProblem, Models
 from recsvc.bundle.errors import BundleError
 from recsvc.serving.models import ModelPool
 

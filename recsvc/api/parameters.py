@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, Field
 
 from recsvc.events.schema import MAX_ID_CHARACTERS, id_problem
+from recsvc.experiments.definition import MAX_KEY_CHARACTERS
 from recsvc.serving.experimenting import Chosen
 
 FIELDS: Final = ("title", "categories", "creator", "published_at")
@@ -75,7 +76,7 @@ ModelQuery = Annotated[str | None, Query(description="A version of the registry 
 UNIT_ID: Final = "What experiments hash whose unit is `unit_id`: of a device, say."
 VARIANT: Final = "experiment:variant to be shown for a test, marked as forced; scope experiments."
 ASSIGNED: Final = "experiment:variant that another system assigned, counted like an assignment; scope experiments."
-Choice = Annotated[str, AfterValidator(_checked_choice)]
+Choice = Annotated[str, Field(max_length=2 * MAX_KEY_CHARACTERS + 1), AfterValidator(_checked_choice)]
 UnitIdQuery = Annotated[Id | None, Query(description=UNIT_ID)]
 VariantQuery = Annotated[Choice | None, Query(description=VARIANT)]
 AssignedQuery = Annotated[Choice | None, Query(description=ASSIGNED)]

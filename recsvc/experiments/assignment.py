@@ -119,6 +119,7 @@ class Placing:
         self._namespace = None if space is None else (space.name, space.start, space.end)
         aim = experiment.targeting
         self._aimed = None if aim is None else compiled(aim, phase.started_at.timestamp())
+        self._restricted = not (held is None and space is None and aim is None)
 
     def variant(self, key: str, *, forced: bool) -> Assignment | None:
         """The assignment to a variant that somebody else chose, or None where there is no such variant."""
@@ -133,7 +134,7 @@ class Placing:
         if unit is None:
             return Left.NO_UNIT
         value = unit.encode("utf-8")
-        return self._kept_out(value, traits, now) or self._drawn(value)
+        return (self._restricted and self._kept_out(value, traits, now)) or self._drawn(value)
 
     def _kept_out(self, value: bytes, traits: Traits, now: float) -> Left | None:
         if self._holdout is not None and bucket(self._holdout[0], value) / BUCKETS < self._holdout[1]:
@@ -168,11 +169,10 @@ class Assigner:
             experiment.key: Placing(experiment) for experiment in everything if experiment.state != "archived"
         }
         self._running = tuple(placing for placing in self._placings.values() if placing.runs)
+        self._of_forced = self._forced_first()
         self._known: dict[tuple[Assignment, ...], Assigned] = {(): NOTHING_ASSIGNED}
         self.targets = any(placing.targets for placing in self._running)
         """Whether `assign` wants to know the traits of users."""
-        self.by_user = any(not placing.by_unit_id for placing in self._running)
-        """Whether it matters who a user began as."""
 
     @property
     def models(self) -> frozenset[str]:
@@ -197,7 +197,7 @@ class Assigner:
             return NOTHING_ASSIGNED
         found: list[Assignment] = [] if chosen is None else [chosen]
         decided = chosen is not None and chosen.decides
-        for placing in self._running:
+        for placing in self._of_forced.get(who.user_id, self._running):
             if (decided and placing.decides) or (chosen is not None and chosen.experiment == placing.key):
                 continue
             assignment = placing.place(who, traits, now)
@@ -208,11 +208,20 @@ class Assigner:
 
     def outcome(self, experiment: Experiment, who: Who, traits: Traits, now: float) -> Assignment | Left:
         """What becomes of the user in one experiment, were it the latest that runs."""
-        here = Placing(experiment)
+        known = self._placings.get(experiment.key)
+        here = known if known is not None and known.experiment is experiment else Placing(experiment)
         others = self.assign(who, traits, now)
         if here.decides and others.decisive is not None and others.decisive.experiment != here.key:
             return Left.TAKEN
         return here.place(who, traits, now)
+
+    def _forced_first(self) -> dict[str, tuple[Placing, ...]]:
+        """By user who is forced into any, the running experiments, those that force the user before the others."""
+        users = {user for placing in self._running for user in placing.experiment.forced}
+        return {
+            user: tuple(sorted(self._running, key=lambda placing: user not in placing.experiment.forced))
+            for user in users
+        }
 
     def _of(self, assignments: tuple[Assignment, ...]) -> Assigned:
         known = self._known.get(assignments)

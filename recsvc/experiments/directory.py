@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
+from pydantic import ValidationError
 
 from recsvc.experiments import changes
 from recsvc.experiments.assignment import Assigner
@@ -135,7 +136,7 @@ class Experiments:
             raise ChangeRefused(f"experiment {key!r} comes from the file of experiments; change it there")
         for _ in range(_ATTEMPTS):
             stored = await self._store.get(key)
-            before = None if stored is None else Experiment.model_validate_json(stored)
+            before = None if stored is None else _read(key, stored)
             if revision is not None and revision != (0 if before is None else before.revision):
                 raise ChangedMeanwhile(key)
             now = datetime.fromtimestamp(self._clock(), UTC)
@@ -148,6 +149,13 @@ class Experiments:
                 await self._live.caught_up()
                 return after
         raise ChangedMeanwhile(key)
+
+
+def _read(key: str, stored: bytes) -> Experiment:
+    try:
+        return Experiment.model_validate_json(stored)
+    except ValidationError as exc:
+        raise ChangeRefused(f"experiment {key!r} was stored by another release, which has to change it") from exc
 
 
 def _entry(action: str, before: Experiment | None, after: Experiment | None, now: datetime) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from tests.api.experimenters import put, start
 from tests.redis_process import RedisProcess
@@ -132,6 +133,20 @@ class TestStates:
         refused = service.client.post("/v1/experiments/one-more:start")
         assert refused.status_code == 409
         assert "20 experiments" in refused.json()["detail"]
+
+
+def test_what_another_release_stored_is_left_out_and_not_changed(
+    service: RunningService, redis_server: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(service, "x")
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.hset("{experiments}:definitions", "later", b'{"key": "later", "new": 1}')
+        client.incr("{experiments}:version")
+    wait_until(lambda: "later is not understood" in caplog.text)
+    assert [found["key"] for found in service.get("/v1/experiments")["experiments"]] == ["x"]
+    assert "experiments" in service.recommend("u001")
+    refused = put(service, "later")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:recsvc:problem:experiment-state")
 
 
 class TestPreview:

@@ -232,6 +232,14 @@ class TestRefusals:
         status, said = refused(models_dir, tmp_path, pory=1)
         assert (status, said.strip()) == (2, "RECSVC_PORY: there is no such setting; did you mean RECSVC_PORT?")
 
+    def test_a_file_of_experiments_that_is_wrong(self, models_dir: Path, tmp_path: Path) -> None:
+        path = tmp_path / "experiments.toml"
+        path.write_text('[[experiment]]\nkey = "ranker-7"\nvariants = [{key = "a", weight = -1}, {key = "b"}]\n')
+        status, said = refused(models_dir, tmp_path / "state", experiments_file=path)
+        assert status == 2
+        assert said.startswith(f"RECSVC_EXPERIMENTS_FILE: {path}: [[experiment]] 1 (ranker-7): variants[0].weight: ")
+        assert "Traceback" not in said
+
     def test_open_to_other_machines_without_keys(self, models_dir: Path, tmp_path: Path) -> None:
         status, said = refused(models_dir, tmp_path, host="0.0.0.0")
         assert status == 2

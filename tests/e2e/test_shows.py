@@ -21,6 +21,19 @@ def test_a_show_sees_what_it_promises(name: str) -> None:
     assert said.returncode == 0, said.stdout + said.stderr
 
 
+def test_the_harness_agrees_with_itself_over_fewer_users() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.shows", "harness"],
+        env=os.environ | {"CI": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "300 users" in said.stdout
+
+
 def test_the_blend_that_is_there_is_shown_equal_online_and_offline(tmp_path: Path) -> None:
     version = publish_bundle(tmp_path, kind="blend", blend=BLEND)
     Registry(tmp_path).promote(version)

@@ -13,6 +13,7 @@ from recsvc.eventlog.compact import GRACE_SECONDS, Compacted, compact, compact_e
 from recsvc.eventlog.files import LogFile, PartitionLog, tail_name
 from recsvc.eventlog.manifest import LogDamaged, read_manifest
 from recsvc.eventlog.plan import SEGMENT_BYTES, groups_to_merge
+from recsvc.eventlog.rows import SCHEMA
 from recsvc.eventlog.tombstones import Tombstones
 from tests.eventlog.partitions import (
     NOBODY,
@@ -24,6 +25,7 @@ from tests.eventlog.partitions import (
     logged,
     numbered,
     publish,
+    rows,
     users_on_disk,
 )
 
@@ -54,6 +56,30 @@ def test_many_small_files_become_one_segment(log: PartitionLog, tmp_path: Path) 
     assert [file.is_segment for file in log.chain()] == [True]
     assert log.end() == at(last)
     assert logged(tmp_path) == numbered(1, last)
+
+
+def test_files_of_the_release_before_are_merged_with_those_of_this_one(log: PartitionLog, tmp_path: Path) -> None:
+    """Before 0.4 rows had no word of experiments."""
+    added = ["experiments", "position", "source", "team", "propensity"]
+    numbers = range(1, 17)
+    for number in numbers:
+        whole = rows(number, number)
+        path = log.directory / tail_name(at(number - 1))
+        if number % 2:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            old = whole.drop_columns(added)
+            place = {"partition": str(PARTITION), "after": str(at(number - 1)), "last": str(at(number))}
+            with pq.ParquetWriter(path, old.schema, store_schema=False) as writer:
+                writer.add_key_value_metadata(place)
+                writer.write_table(old)
+        else:
+            assert publish(log, number - 1, number)
+    compact(log, NOBODY, NOW)
+    (file,) = log.chain()
+    table = pq.read_table(file.path)
+    assert table["event_id"].to_pylist() == numbered(1, 16)
+    assert table.schema.names == SCHEMA.names
+    assert logged(tmp_path) == numbered(1, 16)
 
 
 def test_log_goes_on_after_its_segments(log: PartitionLog, tmp_path: Path) -> None:

@@ -167,6 +167,14 @@ class TestSeveral:
         assigned = assigner.assign(Who("u1"), chosen=placing.variant("control", forced=True))
         assert [(found.experiment, found.forced) for found in assigned.assignments] == [("b", True)]
 
+    def test_a_forced_user_has_the_variant_though_an_earlier_experiment_would_decide(self) -> None:
+        deciding = with_models("m-1", "m-2")
+        first = running("a", variants=deciding)
+        second = running("b", variants=deciding, forced={"qa": "treatment"}, at=NOW + timedelta(seconds=1))
+        assigner = Assigner([first, second])
+        assert [found.experiment for found in assigner.assign(Who("qa")).assignments] == ["b"]
+        assert [found.experiment for found in assigner.assign(Who("u1")).assignments] == ["a"]
+
     def test_what_does_not_run_assigns_nobody(self) -> None:
         draft = changes.created(running(), NOW)
         assert Assigner([draft, changes.stopped(running("y"), NOW)]).assign(Who("u1")) is NOTHING_ASSIGNED

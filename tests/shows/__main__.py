@@ -1,4 +1,4 @@
-"""`python -m tests.shows reaction|consistency|erasure|blend`: shows one promise kept, with services of its own."""
+"""`python -m tests.shows <show>`: shows one promise kept, with services of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-SHOWS = ("reaction", "consistency", "erasure", "blend")
+SHOWS = ("reaction", "consistency", "erasure", "blend", "harness")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
