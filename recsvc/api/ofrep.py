@@ -39,7 +39,7 @@ class _Failed(Exception):  # noqa: N818
 @router.post(
     "/ofrep/v1/evaluate/flags/{key}",
     response_model=Evaluation,
-    responses={**_FAILED, 404: {"model": EvaluationFailed}, **problem_responses(401, 403)},
+    responses={**_FAILED, 404: {"model": EvaluationFailed}, **problem_responses(401, 403, 422)},
     openapi_extra=OFREP_REQUEST,
     summary="A user's variant, as a flag",
 )
