@@ -68,10 +68,6 @@ class Experimenting:
         self._telemetry = telemetry
         self._clock = clock
 
-    def assign(self, who: Who, traits: Traits = NO_TRAITS) -> Assigned:
-        """The user's assignments: no I/O, a few microseconds."""
-        return self._assigner().assign(who, traits, self._clock())
-
     async def of_request(self, who: Who, chosen: Chosen | None) -> Assigned:
         """The same with what the caller chose; the user resource is read where a running experiment is targeted.
 

@@ -10,9 +10,8 @@ from random import Random
 from typing import Final
 
 from recsvc.bundle.errors import VersionUnknown
-from recsvc.experiments.assignment import Assigned, Who
+from recsvc.experiments.assignment import Who
 from recsvc.experiments.exploring import POOL
-from recsvc.experiments.targeting import NO_TRAITS, Traits
 from recsvc.serving import cursor as cursors
 from recsvc.serving import sources
 from recsvc.serving.answer import Answer, Filters, SimilarUsers, named
@@ -63,10 +62,6 @@ class Recommender:
         self._personal = PersonalLists(cache, self._computing, clock)
         self._catching_up = asyncio.Lock()
         self._chance = Random()  # noqa: S311 - nothing is secret here
-
-    def assign(self, user_id: str, unit_id: str | None = None, traits: Traits = NO_TRAITS) -> Assigned:
-        """The variants that `recommend` gives the user where the request names none: no I/O, a few microseconds."""
-        return self._experimenting.assign(Who(user_id, unit_id), traits)
 
     async def recommend(self, user_id: str, filters: Filters, taken: Sequence[str] = ()) -> Answer:
         """A page for a user; `taken` item ids were handed out elsewhere and do not come.
