@@ -17,6 +17,7 @@ from recsvc.eventlog.manifest import LogDamaged
 from recsvc.eventlog.tombstones import Tombstones
 from recsvc.store.connection import RedisConnection
 from recsvc.store.errors import StoreUnavailable
+from recsvc.worker.counting import count_again
 from recsvc.worker.erasures import ErasureFeed
 from recsvc.worker.leases import Leases
 from recsvc.worker.redis_file import RedisFile
@@ -105,6 +106,7 @@ class Housekeeping:
             gone = await asyncio.to_thread(self._registry.expire, Tombstones(erasures.tombstones), time.time())
             if gone:
                 logger.info("removed models that held erased users: %s", ", ".join(gone))
+            await count_again(self._root.parent)
         await self._redis_file.look(erasures.tombstones)
 
     async def _tidy(self, partition: int, work: Callable[[PartitionLog], Compacted | None]) -> None:

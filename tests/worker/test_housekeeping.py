@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from recsvc.bundle.registry import Registry
 from recsvc.eventlog.compact import GRACE_SECONDS
 from recsvc.eventlog.files import PartitionLog
 from recsvc.eventlog.reader import snapshot
-from recsvc.eventlog.tombstones import Tombstone, digest_of, to_json
+from recsvc.eventlog.tombstones import Tombstone, Tombstones, digest_of, to_json, write_tombstones
 from recsvc.store.connection import connect
 from recsvc.store.keys import ERASURES_KEY
 from recsvc.worker.housekeeping import Housekeeping
@@ -88,3 +91,20 @@ def test_models_that_knew_a_user_erased_long_ago_leave_the_registry_and_redis_it
         wait_until(lambda: registry.versions() == [champion])
         wait_until(lambda: old in worker.log)
         wait_until(lambda: (tmp_path / "redis" / "redis.log").read_text().count("rewrite") > 0)
+
+
+def test_who_is_erased_leaves_the_aggregates_of_reports(tmp_path: Path, server: RedisProcess) -> None:
+    state_dir = tmp_path / "state"
+    partitions.publish(PartitionLog(state_dir / "events", partitions.PARTITION), 0, 40)
+    count = [sys.executable, "-m", "recsvc.analysis", "count"]
+    subprocess.run(count, env={**os.environ, "RECSVC_STATE_DIR": str(state_dir)}, check=True, capture_output=True)
+
+    def counted() -> set[str]:
+        files = (state_dir / "analysis").rglob("*.parquet")
+        tables = [pq.read_table(file) for file in files if file.is_file()]
+        return {user for table in tables if "user_id" in table.column_names for user in table["user_id"].to_pylist()}
+
+    assert counted() == set(partitions.USERS)
+    write_tombstones(state_dir, Tombstones([partitions.erased(partitions.USERS[0], 40)]))
+    with working(tmp_path, server.url):
+        wait_until(lambda: counted() == set(partitions.USERS[1:]), seconds=60)
