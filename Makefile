@@ -11,7 +11,7 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
 TRAINING := $(PY) -m training
 
 .PHONY: help install run serve worker data train tune evaluate compare models recommend batch prune promote rollback \
-        retrain schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-size \
+        retrain schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-load bench-size \
         bench-accuracy chaos lock clean
 
 help: ## this list
@@ -113,8 +113,11 @@ show: $(STAMP) ## see a promise kept with real processes: WHAT=reaction, consist
 	@$(if $(WHAT),,echo "usage: make show WHAT=reaction|consistency|erasure|blend|harness"; exit 2;) \
 	  $(PY) -m tests.shows "$(WHAT)" $(if $(DATASET),--dataset "$(DATASET)")
 
-bench: $(STAMP) ## figures, as ratios to baselines run in the same call
+bench: $(STAMP) ## figures, as ratios to baselines run in the same call; less than ten minutes
 	@$(PY) -m tests.bench
+
+bench-load: $(STAMP) ## long loads: mixed for five minutes, twice the peak, 100 swaps, connections, events, their worker
+	@BENCH_MIXED_SECONDS=300 $(PY) -m tests.bench mixed swaps connections events worker reaction memory
 
 bench-size: $(STAMP) ## a million users and items, 100 M events: 8 GB of memory, 5 GB of disk, half an hour
 	@$(PY) -m tests.bench opening indexes growth csr --millions 1,10,100

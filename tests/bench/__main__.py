@@ -33,7 +33,6 @@ _PARTS: Final = {
     "growth": "growth",
     "blend": "blending",
     "assignment": "assigning",
-    "http": "answering",
     "cached": "cached",
     "computed": "computed",
     "mixed": "mixed",
@@ -46,8 +45,10 @@ _PARTS: Final = {
 }
 """Part → its module, imported when its turn comes."""
 
-_LARGE: Final = ("opening", "indexes", "growth")
-"""Those that take gigabytes and minutes: only by their name (`make bench-size`)."""
+_BY_NAME: Final = frozenset(
+    {"opening", "indexes", "growth", "connections", "swaps", "events", "worker", "reaction", "memory", "fitting"}
+)
+"""Those that take gigabytes or minutes: `make bench-size`, `make bench-load`, or alone."""
 
 _BUSY: Final = 0.05
 """More than this share of the machine in other hands makes the figures doubtful."""
@@ -57,11 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 1 when a part could not be run; a missed target is a figure, not a failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures beside their baselines.")
     parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"{', '.join(_PARTS)}; all but {', '.join(_LARGE)} when none is named"
+        "parts",
+        nargs="*",
+        metavar="part",
+        help=f"{', '.join(_PARTS)}; all but {', '.join(sorted(_BY_NAME))} when none is named",
     )
     parser.add_argument("--millions", type=_sizes, default=(1, 10), help="of events, for csr; default 1,10")
     options = parser.parse_args(arguments)
-    chosen = options.parts or [name for name in _PARTS if name not in _LARGE]
+    chosen = options.parts or [name for name in _PARTS if name not in _BY_NAME]
     unknown = [name for name in chosen if name not in _PARTS]
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(_PARTS)}")
