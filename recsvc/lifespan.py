@@ -25,7 +25,7 @@ from recsvc.experiments.definition import Experiment
 from recsvc.experiments.directory import Experiments
 from recsvc.experiments.file import read_experiments
 from recsvc.experiments.live import LiveExperiments
-from recsvc.experiments.targeting import NO_TRAITS, Traits
+from recsvc.experiments.targeting import Traits
 from recsvc.serving.cache import CandidateCache
 from recsvc.serving.computing import Computing
 from recsvc.serving.experimenting import Experimenting, TraitsOf
@@ -145,11 +145,11 @@ def _traits(reading: ScriptPipeline) -> TraitsOf:
     profiles = Profiles(reading)
 
     async def traits_of(user_id: str) -> Traits:
-        stored = await profiles.get(user_id)
+        stored, sequence = await profiles.read(user_id)
         if stored is None:
-            return NO_TRAITS
+            return Traits(sequence=sequence)
         profile = from_json(stored)
-        return Traits(profile.attributes, profile.created_at)
+        return Traits(profile.attributes, profile.created_at, sequence)
 
     return traits_of
 

@@ -57,13 +57,13 @@ class LeanRecommendations:
         return True
 
 
-def answer_and_keep(scope: Scope, service: Service, answer: Answer, fields: list[str]) -> bytes:
-    """The body of an answer, kept for who asks for the same again."""
+def answer_and_keep(scope: Scope, service: Service, answer: Answer, fields: list[str], epoch: object) -> bytes:
+    """The body of an answer that was begun in that epoch, kept for who asks for the same again."""
     body = orjson.dumps(rendering.recommendations(answer, fields))
     # Inside of JSON strings a quotation mark is escaped, so what is found is the key itself.
     start, _, rest = body.partition(_BEFORE_TOKEN)
     _token, _, end = rest.partition(b'"')
-    service.kept.keep(_target(scope), answer, start + _BEFORE_TOKEN, b'"' + end, time.time())
+    service.kept.keep(_target(scope), answer, start + _BEFORE_TOKEN, b'"' + end, time.time(), epoch=epoch)
     return body
 
 

@@ -85,7 +85,7 @@ async def _assigned(service: Service, body: bytes) -> Assigned:
         pass  # as for recommendations: by the user's own id
     else:
         who = who._replace(began_as=read.unit)
-    return await service.experimenting.of_request(who, None)
+    return await service.experimenting.of_user(who)
 
 
 def _who(body: bytes) -> Who:
@@ -109,7 +109,8 @@ def _who(body: bytes) -> Who:
 def _evaluated(service: Service, assigned: Assigned, key: str) -> dict[str, Any]:
     found = next((found for found in assigned.assignments if found.experiment == key), None)
     if found is None:
-        running = service.experiments.assigner.experiments[key].state == "running"
+        known = service.experiments.assigner.experiments.get(key)  # None: deleted a moment ago
+        running = known is not None and known.state == "running"
         return {"key": key, "reason": "DEFAULT" if running else "DISABLED", "variant": ""}
     return {
         "key": key,

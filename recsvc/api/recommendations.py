@@ -72,8 +72,10 @@ async def recommend(
     choice = chosen(variant, assigned)
     filters = Filters(limit, tuple(category), tuple(exclude), cursor, model, unit_id=unit_id, chosen=choice)
     service = service_of(request)
+    epoch = service.kept.epoch()
     answer = await service.recommender.recommend(user_id, filters)
-    return Response(lean.answer_and_keep(request.scope, service, answer, fields), media_type="application/json")
+    body = lean.answer_and_keep(request.scope, service, answer, fields, epoch)
+    return Response(body, media_type="application/json")
 
 
 @router.post(

@@ -13,10 +13,12 @@ SECONDS_PER_DAY: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What the user resource says: attributes, and when it was first put (Unix seconds), None where there is none."""
+    """What the user resource says: attributes, and when it was first put (Unix seconds), None where there is none;
+    `sequence` is the user's number with which it was read, None where it was not."""
 
     attributes: Mapping[str, str | float | bool] = field(default_factory=dict)
     first_seen: float | None = None
+    sequence: int | None = None
 
 
 NO_TRAITS: Final = Traits()

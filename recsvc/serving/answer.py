@@ -38,13 +38,14 @@ class Filters:
 class Answer:
     """A page of one model, ready to be rendered. `unknown_items` are a session's item ids that are not known.
 
-    `stamp` issues further tokens for the same.
+    `stamp` issues further tokens for the same; `seen` is what its model had seen before the list was asked for.
     """
 
     model: ServedModel
     page: Page
     recommendation_id: str
     stamp: Stamp
+    seen: tuple[int, int]
     next_cursor: str | None
     degraded: list[Degraded]
     user_id: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recsvc.eventlog.event import Arm
 from recsvc.experiments.assignment import Assigned, Assigner, Assignment, Left, Who
@@ -36,7 +36,8 @@ class Part:
 
     `teams` are the two models to interleave, `exploration` the share of places given to chance. `lasting`: the same
     request has the same answer until the experiments or the user change. Not so where there is chance in it, nor where
-    the caller chose the variant, which needs a key each time.
+    the caller chose the variant, which needs a key each time. `sequence` is the user's number
+    at which the user resource was read, None where nothing goes by it.
     """
 
     model: ServedModel | None = None
@@ -45,6 +46,7 @@ class Part:
     teams: tuple[ServedModel, ServedModel] | None = None
     exploration: float = 0.0
     lasting: bool = True
+    sequence: int | None = None
 
 
 NO_PART = Part()
@@ -68,19 +70,23 @@ class Experimenting:
         self._telemetry = telemetry
         self._clock = clock
 
-    async def of_request(self, who: Who, chosen: Chosen | None) -> Assigned:
-        """The same with what the caller chose; the user resource is read where a running experiment is targeted.
+    async def of_user(self, who: Who) -> Assigned:
+        """What the user is assigned to; the user resource is read where a running experiment is targeted."""
+        assigner = self._assigner()
+        return assigner.assign(who, await self._traits(who, assigner), self._clock())
+
+    async def of_request(self, who: Who, chosen: Chosen | None) -> Part:
+        """The part of a request of that user, with what the caller chose.
 
         Raises ParameterInvalid for an experiment or a variant that there is not.
         """
         assigner = self._assigner()
-        traits = NO_TRAITS
-        if assigner.targets:
-            # Without Redis nobody is known to be a target: those experiments go without this request, in all variants.
-            with suppress(StoreUnavailable):
-                traits = await self._traits_of(who.user_id)
+        traits = await self._traits(who, assigner)
         picked = None if chosen is None else _picked(assigner, chosen)
-        return assigner.assign(who, traits, self._clock(), picked)
+        part = self._part(assigner.assign(who, traits, self._clock(), picked), chosen=chosen is not None)
+        if not assigner.targets:
+            return part
+        return replace(part, lasting=part.lasting and traits.sequence is not None, sequence=traits.sequence)
 
     async def outcome(self, experiment: Experiment, who: Who) -> Assignment | Left:
         """What becomes of a user in one experiment, were it the latest that runs. Raises `StoreUnavailable`."""
@@ -88,8 +94,14 @@ class Experimenting:
         traits = await self._traits_of(who.user_id) if assigner.targets or experiment.targeting else NO_TRAITS
         return assigner.outcome(experiment, who, traits, self._clock())
 
-    def part(self, assigned: Assigned, *, chosen: bool = False) -> Part:
-        """The part of a request with these assignments, one of them `chosen` by the caller."""
+    async def _traits(self, who: Who, assigner: Assigner) -> Traits:
+        if assigner.targets:
+            # Without Redis nobody is known to be a target: those experiments go without this request, in all variants.
+            with suppress(StoreUnavailable):
+                return await self._traits_of(who.user_id)
+        return NO_TRAITS
+
+    def _part(self, assigned: Assigned, *, chosen: bool) -> Part:
         if not assigned.assignments:
             return NO_PART
         if assigned.decisive is None:

@@ -77,22 +77,30 @@ class KeptAnswers:
             return None
         if kept.model.view.behind:
             return None  # whoever answers takes the changes in
-        if now >= kept.until or (kept.seen != _seen(kept.model) and not self._still_good(kept, now)):
+        if now >= kept.until or (kept.seen != kept.model.seen and not self._still_good(kept, now)):
             self._forget(target)
             return None
         self._answers.move_to_end(target)
         return kept
 
-    def keep(self, target: bytes, answer: Answer, before_token: bytes, after_token: bytes, now: float) -> None:
-        """Keeps an answer of the present epoch, where it depends on nothing but what is looked at here."""
+    def epoch(self) -> object:
+        """What an answer that is begun now depends on, for `keep`."""
+        return self._epoch()
+
+    def keep(
+        self, target: bytes, answer: Answer, before_token: bytes, after_token: bytes, now: float, *, epoch: object
+    ) -> None:
+        """Keeps an answer that was begun in that epoch, where it is still the present one and the answer depends on
+        nothing but what is looked at here."""
         found = answer.found
         if found is None or found.sequence is None or not found.cached or answer.user_id is None:
             return
-        if not answer.part.lasting:
+        if not answer.part.lasting or answer.part.sequence not in (None, found.sequence):
             return
         if len(target) > _LONGEST_TARGET or not self._max_bytes:
             return
-        epoch = self._epoch()
+        if epoch != self._epoch():
+            return  # made by what was replaced meanwhile
         if epoch != self._at_epoch:
             self._forget_all()
             self._at_epoch = epoch
@@ -109,7 +117,7 @@ class KeptAnswers:
             found=found,
             part=answer.part,
             rows=rows,
-            seen=_seen(answer.model),
+            seen=answer.seen,
             until=self._until(answer.model, found, rows, now),
         )
         if now >= kept.until:
@@ -126,7 +134,7 @@ class KeptAnswers:
             return False
         if not self._cache.is_good(kept.found.candidates, kept.user_id, kept.model, now):
             return False
-        kept.seen = _seen(kept.model)
+        kept.seen = kept.model.seen
         kept.until = self._until(kept.model, kept.found, kept.rows, now)
         return True
 
@@ -145,10 +153,6 @@ class KeptAnswers:
     def _forget_all(self) -> None:
         self._answers.clear()
         self._bytes = 0
-
-
-def _seen(model: ServedModel) -> tuple[int, int]:
-    return model.view.version, model.erasures.version
 
 
 def _size(target: bytes, kept: KeptAnswer) -> int:

@@ -168,9 +168,7 @@ class Recommender:
 
     async def _part(self, who: Who, filters: Filters) -> Part:
         if filters.model is None:
-            experimenting = self._experimenting
-            assigned = await experimenting.of_request(who, filters.chosen)
-            return experimenting.part(assigned, chosen=filters.chosen is not None)
+            return await self._experimenting.of_request(who, filters.chosen)
         if filters.chosen is not None:
             raise ParameterInvalid("model", "cannot be chosen together with a variant, which has a model; send one")
         return NO_PART
@@ -200,6 +198,7 @@ class Recommender:
         user_id: str | None,
         part: Part = NO_PART,
     ) -> Answer:
+        seen = model.seen
         cursor = cursors.decode(filters.cursor, filters.categories)
         exploration = part.exploration
         wanted = max(filters.limit, POOL) if exploration else filters.limit
@@ -219,6 +218,7 @@ class Recommender:
             page=page,
             recommendation_id=stamp.issue(int(self._clock())).decode("ascii"),
             stamp=stamp,
+            seen=seen,
             next_cursor=_next(model, page, cursor, filters.categories),
             degraded=degraded,
             user_id=user_id,

@@ -61,6 +61,11 @@ class ServedModel:
         """The bundle's version."""
         return self.bundle.version
 
+    @property
+    def seen(self) -> tuple[int, int]:
+        """How much of the changes of the catalogue was taken in, and of the erasures; another one when more was."""
+        return self.view.version, self.erasures.version
+
     def user_row(self, user_id: str) -> UserRow | None:
         """The user's row, or None for a user that the model does not know, or must not."""
         row = self.bundle.users.row_of(user_id)

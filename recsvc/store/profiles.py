@@ -21,13 +21,18 @@ class Profiles:
 
     async def get(self, user_id: str) -> bytes | None:
         """The profile, or None."""
-
-        async def ask(candidate: str) -> tuple[bytes, bytes | None]:
-            into, profile = await self._pipeline.call(self._get, _names(candidate), ())
-            return into, profile
-
-        _, profile = await follow(user_id, ask)
+        profile, _ = await self.read(user_id)
         return profile
+
+    async def read(self, user_id: str) -> tuple[bytes | None, int]:
+        """The profile, or None, and the user's sequence number with it."""
+
+        async def ask(candidate: str) -> tuple[bytes, tuple[bytes | None, int]]:
+            into, profile, sequence = await self._pipeline.call(self._get, _names(candidate), ())
+            return into, (profile, int(sequence))
+
+        _, found = await follow(user_id, ask)
+        return found
 
     async def put(self, user_id: str, value: bytes) -> bool:
         """Sets it; says whether it is new."""

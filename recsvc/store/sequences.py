@@ -83,6 +83,10 @@ class Sequences:
             try:
                 await connection.send_packed_command([commands])
                 return [_number(await connection.read_response()) for _ in user_ids]
+            except BaseException:
+                # Replies that nobody read would be taken for those of the next one who has the connection.
+                await connection.disconnect(nowait=True)
+                raise
             finally:
                 await pool.release(connection)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recsvc.api.lean import ROUTE
+from recsvc.store.errors import StoreUnavailable
+from tests.api.experimenters import start
 from tests.redis_process import RedisProcess
 from tests.running import RunningService, ids, wait_until
 
@@ -142,6 +146,71 @@ class TestGoneWhen:
             wait_until(lambda: running.recommend("u001") and routes_taken(running) > computed)
 
 
+class TestNotKept:
+    """What changes while an answer is being made: the answer goes out, and is not given again."""
+
+    def test_another_model_is_promoted(self, service: RunningService) -> None:
+        promoted: list[str] = []
+
+        async def promote() -> None:
+            promoted.append(await asyncio.to_thread(service.publish, seed=5))
+            await asyncio.to_thread(wait_until, lambda: inside(service).pool.active.version == promoted[0])
+
+        before_the_end(service, promote)
+        assert service.recommend("u001")["model_version"] != service.recommend("u001")["model_version"] == promoted[0]
+
+    def test_the_experiment_stops(self, service: RunningService) -> None:
+        start(service, "x")
+
+        async def stop() -> None:
+            await asyncio.to_thread(service.post, "/v1/experiments/x:stop")
+
+        before_the_end(service, stop)
+        assert "experiments" in service.recommend("u001")
+        assert "experiments" not in service.recommend("u001")
+
+    def test_an_item_is_hidden(self, service: RunningService) -> None:
+        shown = ids(service.recommend("u002", limit=3)), ids(service.recommend("u001", limit=3))
+
+        async def hide() -> None:
+            await asyncio.to_thread(service.client.patch, f"/v1/items/{shown[1][0]}", json={"hidden": True})
+            await asyncio.to_thread(service.recommend, "u002")  # which takes the change in
+
+        before_the_end(service, hide)
+        assert shown[1][0] in ids(service.recommend("u001"))
+        assert shown[1][0] not in ids(service.recommend("u001"))
+
+    def test_the_user_resource_brings_the_user_into_an_experiment(self, service: RunningService, user: str) -> None:
+        start(service, "x", targeting={"attributes": {"country": "DE"}})
+        experimenting = inside(service).experimenting
+        real = experimenting._traits_of
+
+        async def outdated(user_id: str) -> Any:
+            experimenting._traits_of = real
+            traits = await real(user_id)
+            body = {"attributes": {"country": "DE"}}
+            await asyncio.to_thread(service.client.put, f"/v1/users/{user_id}", json=body)
+            return traits
+
+        experimenting._traits_of = outdated
+        assert "experiments" not in service.recommend(user)
+        assert "experiments" in kept(service, user)
+
+    def test_the_user_resource_could_not_be_read(self, service: RunningService, user: str) -> None:
+        service.client.put(f"/v1/users/{user}", json={"attributes": {"country": "DE"}}).raise_for_status()
+        start(service, "x", targeting={"attributes": {"country": "DE"}})
+        experimenting = inside(service).experimenting
+        real = experimenting._traits_of
+
+        async def away(user_id: str) -> Any:
+            experimenting._traits_of = real
+            raise StoreUnavailable(user_id)
+
+        experimenting._traits_of = away
+        assert "experiments" not in service.recommend(user)
+        assert "experiments" in kept(service, user)
+
+
 class TestStays:
     def test_when_an_item_changes_that_it_does_not_name(self, service: RunningService) -> None:
         shown = ids(kept(service, limit=100))
@@ -179,9 +248,26 @@ class TestMemory:
         with running:
             first, second = running.recommend("u001"), running.recommend("u001")
             assert_same(first, second)
-            assert (
-                running._server.config.app._lean._state.service.kept.get(b"/v1/users/u001/recommendations?", 0) is None
-            )
+            assert inside(running).kept.get(b"/v1/users/u001/recommendations?", 0) is None
+
+
+def inside(service: RunningService) -> Any:
+    """The parts of a service of this process."""
+    return service._server.config.app._lean._state.service
+
+
+def before_the_end(service: RunningService, change: Callable[[], Awaitable[None]]) -> None:
+    """Has the change happen once the next list is there, before it is answered."""
+    recommender = inside(service).recommender
+    real = recommender.recommend
+
+    async def recommend(*asked: Any) -> Any:
+        recommender.recommend = real
+        answer = await real(*asked)
+        await change()
+        return answer
+
+    recommender.recommend = recommend
 
 
 def _quoted(name: str) -> str:
