@@ -14,16 +14,21 @@ import pyarrow.parquet as pq
 from recsvc.bundle.files import flush_directory
 from recsvc.bundle.types import Bool, Bundle, Int32, StringTable
 from training.batch.ranking import Lists
+from training.errors import ConfigInvalid
 
 _ERASED: Final = b"erased"
 """In a part's metadata: how many of its users were left out."""
+_RUN: Final = b"run"
+"""In a part's metadata: the version and the limit that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The users `first`..`end` - 1 of a bundle, in `path`. `shown` bool (end - first,): those who were not erased."""
+    """The users `first`..`end` - 1 of a bundle, in `path`. `shown` bool (end - first,): those who were not erased;
+    `run` what the lists are of."""
 
     path: Path
+    run: str
     first: int
     end: int
     shown: Bool
@@ -34,10 +39,13 @@ class Part:
         return int(np.count_nonzero(~self.shown))
 
     def is_done(self) -> bool:
-        """Whether the file is there, and none of its users was erased since."""
+        """Whether the file is there, and none of its users was erased since. Raises ConfigInvalid for another run's."""
         if not self.path.is_file():
             return False
         metadata = pq.read_schema(self.path).metadata or {}
+        if metadata.get(_RUN) != self.run.encode():
+            found = metadata.get(_RUN, b"something else").decode()
+            raise ConfigInvalid(f"{self.path} is of {found}, not of {self.run}; remove the folder or name another one")
         return metadata.get(_ERASED) == str(self.erased).encode()
 
     def write(self, bundle: Bundle, lists: Lists, own: Int32) -> None:
@@ -58,7 +66,7 @@ class Part:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
-            metadata = {_ERASED: str(self.erased).encode()}
+            metadata = {_ERASED: str(self.erased).encode(), _RUN: self.run.encode()}
             with aside.open("wb") as file:
                 pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
                 file.flush()

@@ -25,14 +25,15 @@ def run_batch(
 
     Ranked as the service ranks stored users without news, whatever changed in the catalogue since the bundle. Parts
     that are there are kept, so that a run goes on where one was stopped: a folder belongs to one bundle and one limit.
-    Users erased since the bundle's data was read are left out.
+    Users erased since the bundle's data was read are left out. Raises ConfigInvalid where a part is of another run.
     """
     lister, popular = lister_of(bundle), _popular(bundle)
     shown = _shown(bundle, erased)
+    run = f"{bundle.version}, {limit} items a user, {part_users} users a part"
     n_users, written, started = len(bundle.users), 0, time.perf_counter()
     for number, first in enumerate(range(0, n_users, part_users)):
         end = min(first + part_users, n_users)
-        part = Part(folder / f"part-{number:05}.parquet", first, end, shown[first:end])
+        part = Part(folder / f"part-{number:05}.parquet", run, first, end, shown[first:end])
         if part.is_done():
             continue
         made = list(all_lists(lister, first, end, min(limit, len(bundle.items))))

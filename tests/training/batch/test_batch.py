@@ -21,6 +21,7 @@ from recsvc.serving.sources import for_user
 from tests.builders import AS_OF, BLEND, make_bundle, publish_bundle
 from tests.training.command import environment, training, words
 from training.batch.run import run_batch
+from training.errors import ConfigInvalid
 from training.progress import Progress
 
 QUIET = Progress(quiet=True)
@@ -83,6 +84,15 @@ def test_who_was_erased_since_has_no_list_and_loses_the_one_there_was(bundle: Bu
     erased = Tombstones([Tombstone(digest_of("u031"), BEGINNING, time.time())])
     assert run_batch(bundle, tmp_path, LIMIT, erased, QUIET, part_users=30) == 30
     assert set(bundle.users) - set(_rows(tmp_path)) == {"u031"}
+
+
+@pytest.mark.parametrize("other", ["version", "limit"])
+def test_lists_of_two_runs_do_not_mix(bundle: Bundle, tmp_path: Path, other: str) -> None:
+    run_batch(bundle, tmp_path, LIMIT, Tombstones(), QUIET, part_users=30)
+    (tmp_path / "part-00002.parquet").unlink()
+    again = make_bundle(tmp_path / "models", n_users=90, has_content=False) if other == "version" else bundle
+    with pytest.raises(ConfigInvalid, match=f"part-00000.parquet is of {bundle.version}"):
+        run_batch(again, tmp_path, LIMIT + (other == "limit"), Tombstones(), QUIET, part_users=30)
 
 
 def test_a_killed_command_leaves_whole_parts_and_is_taken_up(tmp_path: Path) -> None:
