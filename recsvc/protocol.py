@@ -26,8 +26,8 @@ class JoiningTransport:
             self._kept = data
             self._loop.call_soon(self._flush)
         else:
-            joined, self._kept = self._kept + data, None
-            self._transport.write(joined)
+            self._kept += data
+            self._flush()
 
     def close(self) -> None:
         """Writes what was kept, and closes."""
@@ -37,6 +37,7 @@ class JoiningTransport:
     def _flush(self) -> None:
         if self._kept is not None:
             kept, self._kept = self._kept, None
+            # uvloop raises where the client has gone and nobody was told yet.
             if not self._transport.is_closing():
                 self._transport.write(kept)
 

@@ -77,6 +77,8 @@ def _request_id_if_plain(scope: Scope, keyring: Keyring) -> bytes | None:
     request_id = authorization = None
     for name, value in scope["headers"]:
         if name == b"authorization":
+            if authorization is not None:
+                return None
             authorization = value
         elif name == b"x-request-id":
             request_id = own_request_id(value)

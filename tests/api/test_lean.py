@@ -240,6 +240,13 @@ class TestKeys:
         writer = {"Authorization": "Bearer writer-0123456789abcdef"}
         assert guarded.client.get(path, headers=writer).status_code == 403
 
+    def test_of_two_keys_the_first_counts_as_it_does_for_the_route(self, guarded: RunningService) -> None:
+        path = "/v1/users/u001/recommendations"
+        good = ("Authorization", "Bearer reader-0123456789abcdef")
+        bad = ("Authorization", "Bearer nonsense")
+        assert [guarded.client.get(path, headers=[good, bad]).status_code for _ in range(3)] == [200] * 3
+        assert guarded.client.get(path, headers=[bad, good]).status_code == 401
+
 
 class TestMemory:
     def test_none_are_kept_where_none_shall_be(self, tmp_path: Path, redis_url: str) -> None:

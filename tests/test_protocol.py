@@ -1,0 +1,70 @@
+"""Head and body in one write, over real connections of clients of all kinds."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import RunningService
+
+REQUEST = b"GET /v1/users/u001/recommendations?limit=3 HTTP/1.1\r\nHost: x\r\n\r\n"
+OTHER = REQUEST.replace(b"u001", b"u002")
+LAST = REQUEST.replace(b"u001", b"u003").replace(b"Host: x", b"Host: x\r\nConnection: close")
+
+
+@pytest.fixture
+def service(tmp_path: Path, redis_url: str) -> Iterator[RunningService]:
+    running = RunningService(tmp_path, redis_url)
+    running.publish()
+    with running:
+        yield running
+
+
+def connected(service: RunningService) -> socket.socket:
+    address = service.client.base_url
+    return socket.create_connection((address.host, address.port or 80), timeout=10)
+
+
+def everything(service: RunningService, sent: bytes) -> bytes:
+    """What comes until the service closes the connection."""
+    with connected(service) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def test_pipelined_requests_are_answered_in_their_order(service: RunningService) -> None:
+    answers = everything(service, REQUEST + OTHER + REQUEST + OTHER + LAST)
+    assert re.findall(rb'"user_id":"(u\d+)"', answers) == [b"u001", b"u002", b"u001", b"u002", b"u003"]
+    assert answers.count(b"HTTP/1.1 200 OK") == 5
+
+
+def test_http_1_0_gets_the_whole_answer_and_the_end(service: RunningService) -> None:
+    for _ in range(2):
+        answer = everything(service, REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"content-length: %d\r\n" % len(body) in head
+
+
+def test_who_waits_for_100_is_told_to_go_on_before_the_answer(service: RunningService) -> None:
+    body = b'{"events":[]}'
+    head = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n"
+    with connected(service) as connection:
+        connection.sendall(head + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 ")
+
+
+def test_clients_that_leave_early_are_no_errors(service: RunningService, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, logger="uvicorn.error"):
+        for _ in range(100):
+            with connected(service) as connection:
+                connection.sendall((REQUEST + OTHER) * 3)
+        everything(service, LAST)
+    assert caplog.messages == []
+    assert service.metric("recsvc_requests_in_progress") == 1
