@@ -47,8 +47,23 @@ class StartRefused(Exception):  # noqa: N818
     """The service cannot start as things are; the message has the remedy."""
 
 
+class _Asked(threading.Event):
+    """Set, too, from the moment at which a signal to end waits to be handled: nothing long goes on then."""
+
+    def __init__(self, waiting: list[int]) -> None:
+        super().__init__()
+        self._waiting = waiting
+
+    def is_set(self) -> bool:
+        return super().is_set() or signal.SIGTERM in self._waiting or signal.SIGINT in self._waiting
+
+
 class _Supervisor(Multiprocess):
     """Of the worker processes."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.should_exit = _Asked(self.signal_queue)
 
     def terminate_all(self) -> None:
         """Ends the workers. A new connection is then refused at once, instead of waiting for an accept in vain."""

@@ -171,7 +171,7 @@ class TestReload:
                 thread.start()
             before = _workers(service)
             service.signal(signal.SIGUSR2)
-            replaced = eventually(lambda: len(_workers(service)) == 2 and not _workers(service) & before, seconds=60)
+            replaced = eventually(lambda: len(_workers(service)) == 2 and not _workers(service) & before, seconds=150)
             stop.set()
             for thread in asking:
                 thread.join()
@@ -182,6 +182,13 @@ class TestReload:
                 progress = re.search(r"^recsvc_requests_in_progress (\S+)$", client.get("/metrics").text, re.MULTILINE)
             assert progress is not None
             assert float(progress[1]) <= 1
+
+    def test_it_ends_at_once_in_the_middle_of_that(self, models_dir: Path, tmp_path: Path) -> None:
+        with started(models_dir, tmp_path, workers=2) as service:
+            service.signal(signal.SIGUSR2)
+            service.signal(signal.SIGTERM)
+            assert service.wait() == 0
+            assert service.left() == []
 
 
 def _workers(service: ServiceProcess) -> set[int]:
