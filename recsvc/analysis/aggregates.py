@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+import pyarrow
+import pyarrow.parquet
 from duckdb import DuckDBPyConnection
 
 from recsvc.analysis.errors import AnalysisRefused
@@ -93,8 +95,17 @@ def _of_this_log(position: Position, directory: Path, root: Path, chains: dict[i
     log_id = name.read_text("utf-8").strip() if name.is_file() else ""
     reached = {partition: chain[-1].last for partition, chain in chains.items() if chain}
     behind = any(reached.get(partition, BEGINNING) < end for partition, end in position.ends.items())
-    whole = all((directory / part).is_dir() for part in position.parts)
+    whole = all(_is_whole(directory / part) for part in position.parts)
     return position if whole and not behind and log_id == position.log_id else Position(log_id, number=position.number)
+
+
+def _is_whole(part: Path) -> bool:
+    try:
+        for table in TABLES:
+            pyarrow.parquet.read_metadata(part / f"{table.name}.parquet")
+    except (OSError, pyarrow.ArrowInvalid):
+        return False
+    return True
 
 
 def _batches(chains: dict[int, list[LogFile]], position: Position) -> Iterator[dict[int, list[LogFile]]]:
@@ -189,8 +200,11 @@ def _saved(directory: Path, position: Position, parts: tuple[str, ...]) -> Posit
 
 
 def _sweep(directory: Path, position: Position) -> None:
-    """Removes parts that count no more."""
+    """Removes parts that count no more, and what runs that were killed left."""
     write_position(directory, position)
+    for path in directory.glob(".scratch-*"):
+        if path != _scratch(directory):
+            shutil.rmtree(path)
     for path in directory.glob("part-*"):
         if path.name not in position.parts:
             shutil.rmtree(path)
@@ -199,13 +213,17 @@ def _sweep(directory: Path, position: Position) -> None:
 @contextmanager
 def _database(directory: Path) -> Iterator[DuckDBPyConnection]:
     """An empty database in memory; what does not fit goes to a directory of its own, removed afterwards."""
-    scratch = directory / f".scratch-{os.getpid()}"
+    scratch = _scratch(directory)
     connection = duckdb.connect(config={"temp_directory": str(scratch), "preserve_insertion_order": False})
     try:
         yield connection
     finally:
         connection.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch(directory: Path) -> Path:
+    return directory / f".scratch-{os.getpid()}"
 
 
 @contextmanager

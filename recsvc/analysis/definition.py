@@ -106,8 +106,12 @@ def read_definition(path: Path, phase: int | None = None) -> Definition:
             for error in exc.errors()
         )
         raise DefinitionInvalid(f"{path}: {problems}") from exc
-    except (ValueError, KeyError, TypeError) as exc:
+    except ValueError as exc:
         raise DefinitionInvalid(f"{path}: {exc}") from exc
+    except (AttributeError, KeyError, TypeError, RecursionError) as exc:
+        raise DefinitionInvalid(
+            f"{path}: it is not an experiment as GET /v1/experiments/KEY answers it ({type(exc).__name__}: {exc})"
+        ) from exc
 
 
 def _of_service(experiment: dict[str, Any], phase: int | None) -> dict[str, Any]:

@@ -37,8 +37,11 @@ def read_position(directory: Path) -> Position:
         return Position()
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         return Position()
-    ends = {int(partition): StreamId.parse(end) for partition, end in raw["ends"].items()}
-    return Position(raw["log_id"], ends, tuple(raw["parts"]), raw["erased"], raw["number"])
+    try:
+        ends = {int(partition): StreamId.parse(end) for partition, end in raw["ends"].items()}
+        return Position(raw["log_id"], ends, tuple(raw["parts"]), dict(raw["erased"]), int(raw["number"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Position()  # somebody changed it: all is counted anew
 
 
 def write_position(directory: Path, position: Position) -> None:

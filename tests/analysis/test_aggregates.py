@@ -130,6 +130,34 @@ class TestCountingOnce:
         with aggregates(log.state_dir) as counts:
             assert counts.connection.execute("SELECT sum(views) FROM daily").fetchone() == (1,)
 
+    @pytest.mark.parametrize(
+        ("file", "damaged"),
+        [
+            ("part-000001/daily.parquet", b"half a file"),
+            ("part-000001/merges.parquet", None),
+            ("position.json", b'{"format": 1, "parts": ["part-000001"]}'),
+            ("position.json", b'{"format": 1, "log_id": "", "ends": 1, "parts": [], "erased": {}, "number": 1}'),
+        ],
+    )
+    def test_aggregates_that_are_damaged_are_made_anew(self, log: Log, file: str, damaged: bytes | None) -> None:
+        log.add("u1", 0)
+        log.flush()
+        with aggregates(log.state_dir):
+            pass
+        path = analysis_directory(log.state_dir) / "aggregates" / file
+        assert path.is_file()
+        path.unlink() if damaged is None else path.write_bytes(damaged)
+        with aggregates(log.state_dir) as counts:
+            assert counts.connection.execute("SELECT sum(views) FROM daily").fetchone() == (1,)
+
+    def test_what_a_killed_run_left_is_removed(self, log: Log) -> None:
+        log.add("u1", 0)
+        log.flush()
+        left = analysis_directory(log.state_dir) / "aggregates" / ".scratch-1"
+        left.mkdir(parents=True)
+        with aggregates(log.state_dir):
+            assert not left.exists()
+
     def test_another_log_is_counted_from_its_beginning(self, log: Log) -> None:
         log.add("u1", 0)
         log.flush()

@@ -321,6 +321,14 @@ class TestRefused:
         assert main(["report", "exp"]) == REFUSED
         assert said in capsys.readouterr().err
 
+    @pytest.mark.parametrize("text", ['{"phases": [{"weights": [1]}], "primary_metric": "ctr"}', "[" * 100_000])
+    def test_no_experiment_at_all(self, state: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        file = state / "experiments" / "exp.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        assert main(["report", "exp"]) == REFUSED
+        assert f"{file}: it is not an experiment" in capsys.readouterr().err
+
     def test_another_experiments_definition(self, define: Write, capsys: pytest.CaptureFixture[str]) -> None:
         define(key="other")
         assert main(["report", "exp"]) == REFUSED
