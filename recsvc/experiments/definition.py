@@ -12,8 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    StrictFloat,
-    StrictInt,
     StrictStr,
     StringConstraints,
     field_validator,
@@ -26,6 +24,8 @@ MAX_VARIANTS: Final = 10
 MAX_FORCED: Final = 1_000
 MAX_PHASES: Final = 1_000
 MAX_KEY_CHARACTERS: Final = 48
+MAX_VALUE_CHARACTERS: Final = 256
+"""Of an attribute; the user resource takes no longer ones."""
 
 _KEY: Final = rf"^[a-z0-9][a-z0-9_.-]{{0,{MAX_KEY_CHARACTERS - 1}}}$"
 
@@ -43,7 +43,12 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]
 UserId = Annotated[StrictStr, AfterValidator(_checked_id)]
 Days = Annotated[float, Field(strict=True, ge=0, le=36_500, allow_inf_nan=False)]
-Value = StrictBool | StrictStr | StrictInt | StrictFloat
+Value = (
+    StrictBool
+    | Annotated[str, StringConstraints(strict=True, max_length=MAX_VALUE_CHARACTERS)]
+    | Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]  # beyond, no two JSON readers agree
+    | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+)
 
 
 class Defined(BaseModel):
