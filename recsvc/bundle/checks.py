@@ -84,13 +84,16 @@ def check_spectrum(bundle: Bundle) -> None:
 
 
 def check_orders(bundle: Bundle) -> None:
-    """That the orders name items of the bundle: whoever reads them looks up what they name."""
+    """That the orders name items of the bundle, which are looked up, and none twice, which would be shown twice."""
     if bundle.orders is None:
         return
     for name in ORDER_ARRAYS:
         rows = getattr(bundle.orders, name.removeprefix("orders."))
         if len(rows) and (rows.min() < 0 or rows.max() >= bundle.manifest.n_items):
             raise BundleCorrupt(bundle.path / f"{name}.npy", "names items that the bundle does not have")
+        # Of `category_popular` each category is an order of its own.
+        if name != "orders.category_popular" and len(rows) and np.bincount(rows).max() > 1:
+            raise BundleCorrupt(bundle.path / f"{name}.npy", "names an item twice")
 
 
 def check_shapes(bundle: Bundle) -> None:

@@ -336,3 +336,12 @@ def test_orders_of_items_that_are_not_there_are_refused(bundle_path: Path, name:
     _replace(bundle_path, name, _with(np.load(bundle_path / f"{name}.npy"), 2, row))
     with pytest.raises(BundleCorrupt, match=rf"{re.escape(name)}\.npy: names items that the bundle does not have"):
         open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize("name", ["orders.popular", "orders.latest", "orders.trending"])
+def test_orders_that_name_an_item_twice_are_refused(bundle_path: Path, name: str) -> None:
+    rows = np.load(bundle_path / f"{name}.npy")
+    rows[1] = rows[0]
+    _replace(bundle_path, name, rows)
+    with pytest.raises(BundleCorrupt, match=rf"{re.escape(name)}\.npy: names an item twice"):
+        open_bundle(bundle_path, None)
