@@ -1,0 +1,126 @@
+"""The real service as the simulation's server of lists: requests and events over HTTP, many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Final
+
+import httpx
+import numpy as np
+import orjson
+
+from recsvc.bundle.types import Int64
+from recsvc.events.schema import EVENT_TYPES
+from tests.simulate.clocked import SharedClock
+from training.sample.behaviour import Acts
+from training.sample.feed import SLOTS, Impressions
+from training.sample.world import DAY_SECONDS
+from training.simulate.community import PAST_DAYS, Community
+
+_AT_A_TIME: Final = 24
+_JSON: Final = {"Content-Type": "application/json"}
+_VISITS_A_CALL: Final = 40
+
+
+class HttpServer:
+    """Moves the clock, asks for lists and sends events; `arm` has the variant by member, "" for those in none."""
+
+    def __init__(self, url: str, clock: SharedClock, community: Community, variant: str | None = None) -> None:
+        """`variant`, as `experiment:variant`: everybody gets this one, whatever the experiment would say."""
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            timeout=60,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=_AT_A_TIME, max_keepalive_connections=_AT_A_TIME),
+        )
+        self._loop = asyncio.new_event_loop()
+        self._clock = clock
+        self._community = community
+        self._rows = {item_id: row for row, item_id in enumerate(community.item_ids)}
+        self._parameters: dict[str, Any] = {"limit": SLOTS} | ({} if variant is None else {"variant": variant})
+        self._answers: list[Any] = []
+        self._sent = 0
+        self.arm = np.full(len(community.user_ids), "", object)
+        self.degraded: dict[str, int] = {}
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._client.aclose())
+        self._loop.close()
+
+    @property
+    def events_sent(self) -> int:
+        return self._sent
+
+    def set_time(self, time: float) -> None:
+        """Days since the simulation began."""
+        self._clock.set(self._community.people.begins.timestamp() + time * DAY_SECONDS)
+
+    def call(self, method: str, path: str, **more: Any) -> Any:
+        """The body of a successful answer."""
+        return self._loop.run_until_complete(self._call(method, path, **more))
+
+    def lists(self, members: Int64, time: float) -> list[Int64]:
+        self.set_time(time)
+        ids = [self._community.user_ids[member] for member in members.tolist()]
+        asked = (self._call("GET", f"/v1/users/{user_id}/recommendations", params=self._parameters) for user_id in ids)
+        self._answers = self._loop.run_until_complete(_all(asked))
+        for member, answer in zip(members.tolist(), self._answers, strict=True):
+            variants = [given["variant"] for given in answer.get("experiments", ())]
+            self.arm[member] = variants[0] if variants else ""
+            for what in answer["degraded"]:
+                self.degraded[what] = self.degraded.get(what, 0) + 1
+        return [np.array([self._rows[item["id"]] for item in answer["items"]], np.int64) for answer in self._answers]
+
+    def happened(self, shown: Impressions, acts: Acts, time: float) -> None:
+        self.set_time(time)
+        calls: list[list[dict[str, Any]]] = [[] for _ in range(len(self._answers) // _VISITS_A_CALL + 1)]
+        # In the order of time, and a visit in one call: what somebody does after an impression arrives after it.
+        for row, visit in enumerate(shown.visit[acts.impression].tolist()):
+            calls[visit // _VISITS_A_CALL].append(self._event(shown, acts, row))
+        self._loop.run_until_complete(_all(self._send(events) for events in calls if events))
+
+    def _event(self, shown: Impressions, acts: Acts, row: int) -> dict[str, Any]:
+        impression = int(acts.impression[row])
+        position = int(shown.position[impression]) - 1
+        answer = self._answers[int(shown.visit[impression])]
+        item = answer["items"][position]
+        value = float(acts.value[row])
+        milliseconds = int(acts.time[row]) - PAST_DAYS * round(DAY_SECONDS * 1000)
+        self._sent += 1
+        event = {
+            "event_id": f"sim-{self._sent}",
+            "type": EVENT_TYPES[acts.type[row]],
+            "user_id": self._community.user_ids[shown.user[impression]],
+            "item_id": item["id"],
+            "timestamp": (self._community.people.begins + timedelta(milliseconds=milliseconds)).isoformat(),
+            "recommendation_id": answer["recommendation_id"],
+            "session_id": answer["recommendation_id"][-16:],
+            "position": position,
+            "source": item["source"],
+        }
+        return event if np.isnan(value) else event | {"value": value}
+
+    async def _send(self, events: list[dict[str, Any]]) -> None:
+        answer = await self._call("POST", "/v1/events", content=orjson.dumps({"events": events}), headers=_JSON)
+        wrong = [result for result in answer["results"] if result["status"] != "accepted"]
+        if wrong:
+            raise RuntimeError(f"{len(wrong)} of {len(events)} events were not accepted, the first: {wrong[0]}")
+
+    async def _call(self, method: str, path: str, **more: Any) -> Any:
+        answer = await self._client.request(method, path, **more)
+        if answer.status_code >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return orjson.loads(answer.content)
+
+
+async def _all(calls: Iterable[Any]) -> list[Any]:
+    """The results in their order, so many under way at a time."""
+    free = asyncio.Semaphore(_AT_A_TIME)
+
+    async def one(call: Any) -> Any:
+        async with free:
+            return await call
+
+    return list(await asyncio.gather(*(one(call) for call in calls)))
