@@ -25,6 +25,8 @@ from training.simulate.plots import plot_retention
 
 KEY: Final = "simulation"
 _MOST_WINDOW_DAYS: Final = 7
+_SLOTS: Final = 8
+"""Of a day: the visits of three hours are under way together."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,7 +122,7 @@ def _window(community: Community) -> int:
 def _lived(community: Community, server: Any, seed: int, what: str) -> Outcomes:
     began = time.perf_counter()
     visits = []
-    outcomes = live(community.people, server, seed, told=visits.append)
+    outcomes = live(community.people, server, seed, slots=_SLOTS, told=visits.append)
     took = time.perf_counter() - began
     user_days = len(community.people) * community.people.days
     print(

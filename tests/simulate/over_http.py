@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from http.client import HTTPConnection
 from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
-import httpx
 import numpy as np
 import orjson
 
@@ -19,8 +20,8 @@ from training.sample.feed import SLOTS, Impressions
 from training.sample.world import DAY_SECONDS
 from training.simulate.community import PAST_DAYS, Community
 
-_AT_A_TIME: Final = 24
-_JSON: Final = {"Content-Type": "application/json"}
+_AT_A_TIME: Final = 12
+_PATIENCE_SECONDS: Final = 60
 _VISITS_A_CALL: Final = 40
 
 
@@ -29,25 +30,23 @@ class HttpServer:
 
     def __init__(self, url: str, clock: SharedClock, community: Community, variant: str | None = None) -> None:
         """`variant`, as `experiment:variant`: everybody gets this one, whatever the experiment would say."""
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            timeout=60,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=_AT_A_TIME, max_keepalive_connections=_AT_A_TIME),
-        )
-        self._loop = asyncio.new_event_loop()
+        self._address = urlsplit(url).netloc
+        self._threads = ThreadPoolExecutor(_AT_A_TIME)
+        self._local = threading.local()
+        self._connections: list[HTTPConnection] = []
         self._clock = clock
         self._community = community
         self._rows = {item_id: row for row, item_id in enumerate(community.item_ids)}
-        self._parameters: dict[str, Any] = {"limit": SLOTS} | ({} if variant is None else {"variant": variant})
+        self._query = f"limit={SLOTS}" + ("" if variant is None else f"&variant={quote(variant)}")
         self._answers: list[Any] = []
         self._sent = 0
         self.arm = np.full(len(community.user_ids), "", object)
         self.degraded: dict[str, int] = {}
 
     def close(self) -> None:
-        self._loop.run_until_complete(self._client.aclose())
-        self._loop.close()
+        self._threads.shutdown()
+        for connection in self._connections:
+            connection.close()
 
     @property
     def events_sent(self) -> int:
@@ -57,15 +56,22 @@ class HttpServer:
         """Days since the simulation began."""
         self._clock.set(self._community.people.begins.timestamp() + time * DAY_SECONDS)
 
-    def call(self, method: str, path: str, **more: Any) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
         """The body of a successful answer."""
-        return self._loop.run_until_complete(self._call(method, path, **more))
+        connection = self._connection()
+        content = None if body is None else orjson.dumps(body)
+        connection.request(method, path, content, {} if content is None else {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {text.decode()}")
+        return orjson.loads(text)
 
     def lists(self, members: Int64, time: float) -> list[Int64]:
         self.set_time(time)
         ids = [self._community.user_ids[member] for member in members.tolist()]
-        asked = (self._call("GET", f"/v1/users/{user_id}/recommendations", params=self._parameters) for user_id in ids)
-        self._answers = self._loop.run_until_complete(_all(asked))
+        paths = [f"/v1/users/{user_id}/recommendations?{self._query}" for user_id in ids]
+        self._answers = list(self._threads.map(lambda path: self.call("GET", path), paths))
         for member, answer in zip(members.tolist(), self._answers, strict=True):
             variants = [given["variant"] for given in answer.get("experiments", ())]
             self.arm[member] = variants[0] if variants else ""
@@ -79,7 +85,7 @@ class HttpServer:
         # In the order of time, and a visit in one call: what somebody does after an impression arrives after it.
         for row, visit in enumerate(shown.visit[acts.impression].tolist()):
             calls[visit // _VISITS_A_CALL].append(self._event(shown, acts, row))
-        self._loop.run_until_complete(_all(self._send(events) for events in calls if events))
+        list(self._threads.map(self._send, filter(None, calls)))
 
     def _event(self, shown: Impressions, acts: Acts, row: int) -> dict[str, Any]:
         impression = int(acts.impression[row])
@@ -102,25 +108,16 @@ class HttpServer:
         }
         return event if np.isnan(value) else event | {"value": value}
 
-    async def _send(self, events: list[dict[str, Any]]) -> None:
-        answer = await self._call("POST", "/v1/events", content=orjson.dumps({"events": events}), headers=_JSON)
+    def _send(self, events: list[dict[str, Any]]) -> None:
+        answer = self.call("POST", "/v1/events", {"events": events})
         wrong = [result for result in answer["results"] if result["status"] != "accepted"]
         if wrong:
             raise RuntimeError(f"{len(wrong)} of {len(events)} events were not accepted, the first: {wrong[0]}")
 
-    async def _call(self, method: str, path: str, **more: Any) -> Any:
-        answer = await self._client.request(method, path, **more)
-        if answer.status_code >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
-        return orjson.loads(answer.content)
-
-
-async def _all(calls: Iterable[Any]) -> list[Any]:
-    """The results in their order, so many under way at a time."""
-    free = asyncio.Semaphore(_AT_A_TIME)
-
-    async def one(call: Any) -> Any:
-        async with free:
-            return await call
-
-    return list(await asyncio.gather(*(one(call) for call in calls)))
+    def _connection(self) -> HTTPConnection:
+        """The calling thread's own."""
+        connection: HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = HTTPConnection(self._address, timeout=_PATIENCE_SECONDS)
+            self._connections.append(connection)
+        return connection

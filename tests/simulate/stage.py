@@ -32,13 +32,16 @@ ARMS: Final[dict[str, str]] = {
 """Settings of training by the name of an arm; those of ALS are the sample's."""
 
 _PATIENCE_SECONDS: Final = 120.0
+_SPREADING_SECONDS: Final = 1.0
+"""The longest that another process takes to hear of a start (RECSVC_LIVE_POLL_SECONDS)."""
 _SETTINGS: Final[dict[str, object]] = {
     # Shared cores with a load on them: a pause is no lost Redis.
     "redis_timeout_milliseconds": 2_000,
     "event_timeout_milliseconds": 20_000,
     # Redis' clock is the machine's: what it keeps for minutes would be there for days of the simulation.
     "cache_ttl_seconds": 1,
-    "log_flush_seconds": 1,
+    "log_flush_seconds": 3,
+    "workers": 2,
     "log_level": "warning",
 }
 
@@ -76,9 +79,10 @@ class World:
     server: HttpServer
 
     def start(self, key: str, definition: dict[str, Any]) -> None:
-        """Defines an experiment and starts it."""
-        self.server.call("PUT", f"/v1/experiments/{key}", json=definition)
+        """Defines an experiment and starts it; on return every process assigns."""
+        self.server.call("PUT", f"/v1/experiments/{key}", definition)
         self.server.call("POST", f"/v1/experiments/{key}:start")
+        time.sleep(_SPREADING_SECONDS)
 
     def report(self, key: str) -> dict[str, Any]:
         """The report of an experiment, once every event is in the log."""

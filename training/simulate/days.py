@@ -16,8 +16,9 @@ from training.simulate.lives import Lives
 from training.simulate.outcomes import Outcomes
 
 HOURS: Final = 24
+"""As many slots has a day at most."""
 _STARTING: Final = 0.75
-"""Visits start within this share of their hour: none lasts longer than the rest of it."""
+"""Visits start within this share of their slot: none lasts longer than the rest of an hour."""
 
 
 class Server(Protocol):
@@ -31,19 +32,19 @@ class Server(Protocol):
 
 
 def live(
-    people: People, server: Server, seed: int, *, hours: int = HOURS, told: Callable[[int], None] | None = None
+    people: People, server: Server, seed: int, *, slots: int = HOURS, told: Callable[[int], None] | None = None
 ) -> Outcomes:
-    """All days of the people. Who comes within one of the `hours` of a day is served at its start, and what they do
+    """All days of the people. Who comes within one of the `slots` of a day is served at its start, and what they do
     has arrived at its end. `told` is called with the number of visits after each day."""
     lives = Lives(people, seed)
     outcomes = Outcomes.none(len(people), people.days)
     for day in range(people.days):
         member, hour = lives.visits(day)
-        place = hour * hours // HOURS
+        place = hour * slots // HOURS
         for slot in np.unique(place).tolist():
-            # One group holds nobody twice: a second visit of the same slot comes after what the first one did.
+            # Of two visits within a slot one is made: the second was to know of the first.
             group = np.unique(member[place == slot])
-            _visit(people, server, outcomes, group, (day, slot, hours), seed)
+            _visit(people, server, outcomes, group, (day, slot, slots), seed)
         lives.end(day, outcomes.looked[:, day], outcomes.played[:, day])
         if told is not None:
             told(len(member))

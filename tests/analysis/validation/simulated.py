@@ -88,7 +88,7 @@ def _both_lives(items: Items, shares: Float64, seed: int) -> dict[str, Outcomes]
     lived = {}
     for arm, noise in NOISE.items():
         server = NoisyTaste(people, noise, np.random.default_rng([7, seed]))
-        lived[arm] = live(people, server, seed, hours=1)
+        lived[arm] = live(people, server, seed, slots=1)
     return lived
 
 
