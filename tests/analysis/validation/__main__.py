@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.analysis.validation.checks import Finding, coverage, daily_looks, false_positives, sample_ratios
+from tests.analysis.validation.interleaved import methods
 from tests.analysis.validation.simulated import lifts
 
 
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (sample_ratios, fewer),
         (coverage, fewer),
         (lifts, fewer),
+        (methods, fewer),
         (false_positives, runs),
         (daily_looks, runs),
     )

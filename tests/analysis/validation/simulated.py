@@ -15,7 +15,7 @@ from recsvc.bundle.types import Bool, Float64, Int64
 from tests.analysis.validation.checks import ALPHA, Finding
 from training.sample.behaviour import Acts
 from training.sample.feed import SLOTS, Impressions
-from training.sample.world import Items, make_items, make_users, topic_shares
+from training.sample.world import make_items, make_users, topic_shares
 from training.simulate.community import PAST_DAYS, People
 from training.simulate.days import live
 from training.simulate.outcomes import Outcomes
@@ -59,15 +59,15 @@ def lifts(runs: int) -> Iterator[Finding]:
     Each run has people of its own, of whom everybody lives once with each arm. The truth is the lift among the people
     of all runs; the experiment sees one of the two lives of each.
     """
-    shares = topic_shares(np.random.default_rng(8))
-    items = make_items(np.random.default_rng(9), _N_ITEMS, PAST_DAYS + DAYS, shares)
-    worlds = [_both_lives(items, shares, seed) for seed in range(runs)]
+    worlds = [both_lives(seed) for seed in range(runs)]
     for name in CHECKED:
         true = _mean(name, [run["treatment"] for run in worlds]) / _mean(name, [run["control"] for run in worlds]) - 1
         fixed = always = 0
         for seed, run in enumerate(worlds):
             treated = np.random.default_rng([5, seed]).random(MEMBERS) < 0.5
-            arms = [moments(_columns(run[arm], rows)) for arm, rows in (("control", ~treated), ("treatment", treated))]
+            arms = [
+                moments(columns_of(run[arm], rows)) for arm, rows in (("control", ~treated), ("treatment", treated))
+            ]
             found = effect(METRICS[name], arms[0], arms[1], ALPHA)
             assert found is not None
             assert found.relative is not None
@@ -81,18 +81,24 @@ def lifts(runs: int) -> Iterator[Finding]:
         yield Finding(f"simulated A/B, always valid: {words}", always, runs, "at least 95 %", p_value, p_value > SURE)
 
 
-def _both_lives(items: Items, shares: Float64, seed: int) -> dict[str, Outcomes]:
+def people_of(seed: int) -> People:
+    """People of a run's own; the items are the same in every run."""
+    shares = topic_shares(np.random.default_rng(8))
+    items = make_items(np.random.default_rng(9), _N_ITEMS, PAST_DAYS + DAYS, shares)
     users = make_users(np.random.default_rng([6, seed]), MEMBERS, PAST_DAYS + DAYS, shares)
-    joins = np.zeros(MEMBERS, np.int64)
-    people = People(users, items, joins, _MONDAY, DAYS)
-    lived = {}
-    for arm, noise in NOISE.items():
-        server = NoisyTaste(people, noise, np.random.default_rng([7, seed]))
-        lived[arm] = live(people, server, seed, slots=1)
-    return lived
+    return People(users, items, np.zeros(MEMBERS, np.int64), _MONDAY, DAYS)
 
 
-def _columns(outcomes: Outcomes, rows: Bool) -> dict[str, Float64]:
+def both_lives(seed: int) -> dict[str, Outcomes]:
+    """What a run's people do with each arm."""
+    people = people_of(seed)
+    return {
+        arm: live(people, NoisyTaste(people, noise, np.random.default_rng([7, seed])), seed, slots=1)
+        for arm, noise in NOISE.items()
+    }
+
+
+def columns_of(outcomes: Outcomes, rows: Bool) -> dict[str, Float64]:
     """The user table's columns, of those of the rows whose window is over."""
     took = outcomes.complete(WINDOW_DAYS) & rows
     counted = {
@@ -106,7 +112,7 @@ def _columns(outcomes: Outcomes, rows: Bool) -> dict[str, Float64]:
 
 def _mean(name: str, lives: list[Outcomes]) -> float:
     metric = METRICS[name]
-    everybody = [_columns(life, np.ones(MEMBERS, np.bool_)) for life in lives]
+    everybody = [columns_of(life, np.ones(MEMBERS, np.bool_)) for life in lives]
     top = sum(float(columns[metric.numerator].sum()) for columns in everybody)
     if metric.denominator is None:
         return top / sum(len(columns[metric.numerator]) for columns in everybody)
