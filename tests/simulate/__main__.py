@@ -25,6 +25,7 @@ from training.simulate.plots import plot_retention
 
 KEY: Final = "simulation"
 _MOST_WINDOW_DAYS: Final = 7
+_ARMS: Final = ("popularity", "als", "blend")
 _SLOTS: Final = 8
 """Of a day: the visits of three hours are under way together."""
 
@@ -87,8 +88,8 @@ def _world_of(stage: Stage, arm: str, variants: list[dict[str, Any]], seed: int)
 
 
 def _interleave(stage: Stage, seed: int) -> None:
-    """The last two arms against each other by both methods, on as many users."""
-    first, second = list(stage.models)[-2:]
+    """The second arm against the control by both methods, on as many users."""
+    first, second = list(stage.models)[:2]
     teams, window = [stage.models[first], stage.models[second]], _window(stage.community)
     methods: dict[str, list[dict[str, Any]]] = {
         "A/B": [{"key": first, "model": teams[0]}, {"key": second, "model": teams[1]}],
@@ -148,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--days", type=_number(2, 60), default=14)
     parser.add_argument("--seed", type=_number(0, 2**31), default=1)
     parser.add_argument(
-        "--arms", type=_arms, default=list(ARMS), help=f"two or more of {','.join(ARMS)}; first: control"
+        "--arms", type=_arms, default=list(_ARMS), help=f"two or more of {','.join(ARMS)}; first: control"
     )
     parser.add_argument("--out", type=Path, default=Path("var/simulate"), help="where report and plot go")
     parser.add_argument("--no-truth", action="store_true", help="without the worlds in which everybody has one arm")

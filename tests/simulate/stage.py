@@ -27,9 +27,11 @@ from training.simulate.community import Community
 ARMS: Final[dict[str, str]] = {
     "popularity": '[model]\nkind = "popularity"\n',
     "als": '[model]\nkind = "als"\n\n[als]\nfactors = 64\nregularization = 100.0\n',
+    "coarse": '[model]\nkind = "als"\n\n[als]\nfactors = 4\nregularization = 100.0\n',
     "blend": '[model]\nkind = "blend"\n\n[als]\nfactors = 64\nregularization = 100.0\n',
 }
-"""Settings of training by the name of an arm; those of ALS are the sample's."""
+"""Settings of training by the name of an arm; those of ALS are the sample's, those of `coarse` but for
+its few factors."""
 
 _PATIENCE_SECONDS: Final = 120.0
 _SPREADING_SECONDS: Final = 1.0

@@ -36,7 +36,7 @@ def test_a_report_counts_what_the_simulated_users_did(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--arms", "als,svd"], "two or more of popularity,als,blend"), (["--users", "3"], "from 20 to 100000")],
+    [(["--arms", "als,svd"], "two or more of popularity,als,coarse,blend"), (["--users", "3"], "from 20 to 100000")],
 )
 def test_what_cannot_be_simulated(options: list[str], said: str) -> None:
     refused = subprocess.run(
