@@ -35,10 +35,11 @@ def counts(
         yield _same(
             f"complete users of {name}", report["complete"][name], int((outcomes.complete(window_days) & members).sum())
         )
-    for comparison in report["comparisons"]:
+    for number, comparison in enumerate(report["comparisons"]):
         effect = comparison["primary"]["effect"]
         if effect is not None:
-            for side, name in (("control", report["definition"]["control"]), ("treatment", comparison["variant"])):
+            arms = (("control", report["definition"]["control"]), ("treatment", comparison["variant"]))
+            for side, name in arms if number == 0 else arms[1:]:
                 yield _same(
                     f"clicks an impression, {name}", effect[side], outcomes.click_rate(arm == name, window_days)
                 )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.simulate.__main__ import main
 from tests.simulate.clocked import SharedClock
 from tests.simulate.compared import counts, lifts
 from tests.simulate.interleaved import Sensitivity, by_comparison
@@ -38,12 +39,11 @@ def test_a_report_counts_what_the_simulated_users_did(tmp_path: Path) -> None:
     ("options", "said"),
     [(["--arms", "als,svd"], "two or more of popularity,als,coarse,blend"), (["--users", "3"], "from 20 to 100000")],
 )
-def test_what_cannot_be_simulated(options: list[str], said: str) -> None:
-    refused = subprocess.run(
-        [sys.executable, "-m", "tests.simulate", *options], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert refused.returncode == 2
-    assert said in refused.stderr
+def test_what_cannot_be_simulated(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(options)
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_the_clock_is_read_as_it_was_set_through_another_mapping(tmp_path: Path) -> None:
