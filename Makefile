@@ -11,7 +11,7 @@ SOURCE = $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") 
 TRAINING := $(PY) -m training
 
 .PHONY: help install run serve worker data train tune evaluate compare models recommend batch prune promote rollback \
-        retrain schedule reaction ageing report offpolicy validate-statistics test lint format show bench bench-load bench-size \
+        retrain schedule reaction ageing report offpolicy validate-statistics simulate test lint format show bench bench-load bench-size \
         bench-accuracy chaos lock clean
 
 help: ## this list
@@ -95,6 +95,10 @@ offpolicy: $(STAMP) ## off-policy estimates beside the truth, on the Open Bandit
 
 validate-statistics: $(STAMP) ## the statistics of reports, on thousands of simulated experiments: RUNS=
 	@$(PY) -m tests.analysis.validation $(if $(RUNS),--runs "$(RUNS)")
+
+simulate: $(STAMP) ## users who live with a real service in an experiment, beside the truth: USERS= DAYS= SEED= ARMS=
+	@$(PY) -m tests.simulate $(if $(USERS),--users "$(USERS)") $(if $(DAYS),--days "$(DAYS)") \
+	  $(if $(SEED),--seed "$(SEED)") $(if $(ARMS),--arms "$(ARMS)")
 
 test: $(STAMP) ## all tests, with a real Redis on a free port
 	@$(PY) -m pytest

@@ -39,6 +39,8 @@ REFUSED: Final = 2
 START_FAILED: Final = 3
 """Exit status: the app did not come up; the log says why."""
 
+APPLICATION: Final = "recsvc.asgi:application"
+
 _DRAIN_SECONDS: Final = 10
 _PATIENCE_SECONDS: Final = 120.0
 
@@ -112,8 +114,11 @@ def main() -> NoReturn:
         sys.exit(0)
 
 
-def serve(settings: Settings) -> int:
-    """Runs until a signal comes; returns the exit status. Whatever was started is stopped, in reverse order."""
+def serve(settings: Settings, application: str = APPLICATION) -> int:
+    """Runs until a signal comes; returns the exit status. Whatever was started is stopped, in reverse order.
+
+    `application` is what each process that answers makes its app with, as `module:function`.
+    """
     configure_logging(settings.log_level, settings.log_format)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
@@ -129,7 +134,7 @@ def serve(settings: Settings) -> int:
         if settings.workers > 1:
             os.environ[MULTIPROCESS_VARIABLE] = str(prepare_metrics_directory(settings.state_dir))
         threading.Thread(target=_welcome, args=(settings, listener, version), name="welcome", daemon=True).start()
-        return _run(settings, listener)
+        return _run(settings, listener, application)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -170,9 +175,9 @@ def _own_state_directory(settings: Settings, opened: ExitStack) -> None:
     opened.callback(lock.release)
 
 
-def _run(settings: Settings, listener: socket.socket) -> int:
+def _run(settings: Settings, listener: socket.socket, application: str) -> int:
     config = uvicorn.Config(
-        "recsvc.asgi:application",
+        application,
         factory=True,
         workers=settings.workers,
         http=JoiningProtocol,

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from recsvc import __version__
-from recsvc.api import events, experiments, health, items, lists, models, ofrep, recommendations, sessions, users
+from recsvc.api import (
+    events,
+    experiment_reports,
+    experiments,
+    health,
+    items,
+    lists,
+    models,
+    ofrep,
+    recommendations,
+    sessions,
+    users,
+)
 from recsvc.api.auth import install_auth
 from recsvc.api.errors import install_error_handlers
 from recsvc.api.experiment_errors import install_experiment_errors
@@ -16,7 +29,7 @@ from recsvc.api.front import Front
 from recsvc.api.middleware import install_middleware
 from recsvc.api.resource_errors import install_resource_errors
 from recsvc.api.serving_errors import install_serving_errors
-from recsvc.lifespan import lifespan_of
+from recsvc.lifespan import Clock, lifespan_of
 from recsvc.settings import Settings
 from recsvc.telemetry import Telemetry
 from recsvc.web import pages
@@ -27,20 +40,23 @@ error; what goes wrong is a problem document (RFC 9457), with JSON pointers to i
 """
 
 
-def create_service(settings: Settings) -> Front:
-    """The service as the server runs it. Nothing is opened before its lifespan begins."""
+def create_service(settings: Settings, clock: Clock = time.time) -> Front:
+    """The service as the server runs it. Nothing is opened before its lifespan begins.
+
+    `clock` gives Unix seconds; no setting chooses it. Only the simulator has another one than the machine's.
+    """
     telemetry = Telemetry()
-    app = create_app(settings, telemetry)
+    app = create_app(settings, telemetry, clock)
     return Front(app, app.state, telemetry, most_requests=settings.max_requests_in_progress)
 
 
-def create_app(settings: Settings, telemetry: Telemetry) -> FastAPI:
+def create_app(settings: Settings, telemetry: Telemetry, clock: Clock = time.time) -> FastAPI:
     """The resources, the way to each of them, and the documentation."""
     app: FastAPI = FastAPIOffline(
         title="recsvc",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=lifespan_of(settings, telemetry),
+        lifespan=lifespan_of(settings, telemetry, clock),
     )
     install_auth(app, settings)
     install_error_handlers(app)
@@ -49,6 +65,19 @@ def create_app(settings: Settings, telemetry: Telemetry) -> FastAPI:
     install_experiment_errors(app)
     install_middleware(app, settings, telemetry)
     # Addresses are compared in this order: those that most requests are for stand first.
-    for resource in (recommendations, events, sessions, items, users, lists, models, experiments, ofrep, health, pages):
+    for resource in (
+        recommendations,
+        events,
+        sessions,
+        items,
+        users,
+        lists,
+        models,
+        experiments,
+        experiment_reports,
+        ofrep,
+        health,
+        pages,
+    ):
         app.include_router(resource.router)
     return app

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -21,11 +20,13 @@ from recsvc.catalog.live import LiveItem
 from recsvc.credentials import parse_token_keys
 from recsvc.events.intake import EventIntake
 from recsvc.events.schema import EVENT_TYPES
+from recsvc.experiments.analyses import Analyses
 from recsvc.experiments.definition import Experiment
 from recsvc.experiments.directory import Experiments
 from recsvc.experiments.file import read_experiments
 from recsvc.experiments.live import LiveExperiments
 from recsvc.experiments.targeting import Traits
+from recsvc.experiments.written import DefinitionFiles
 from recsvc.serving.cache import CandidateCache
 from recsvc.serving.computing import Computing
 from recsvc.serving.experimenting import Experimenting, TraitsOf
@@ -52,20 +53,25 @@ from recsvc.users.erasure import UserErasure
 from recsvc.users.merge import UserMerge
 from recsvc.users.profiles import UserProfiles, from_json
 
+Clock = Callable[[], float]
+"""Unix seconds: what answers, tokens, events and lists go by. Redis has its own, and so have time limits."""
 
-def lifespan_of(settings: Settings, telemetry: Telemetry) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+
+def lifespan_of(
+    settings: Settings, telemetry: Telemetry, clock: Clock
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """The lifespan of an app with these settings: `app.state.service` is there while it lasts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as opened:
-            app.state.service = await _open(settings, telemetry, opened)
+            app.state.service = await _open(settings, telemetry, clock, opened)
             yield
 
     return lifespan
 
 
-async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack) -> Service:
+async def _open(settings: Settings, telemetry: Telemetry, clock: Clock, opened: AsyncExitStack) -> Service:
     url = await _redis_url(settings, opened)
     redis = _connected(url, settings.redis_timeout_milliseconds, opened)
     # What changes something waits longer than what only reads: it must be on Redis' disk before it is acknowledged.
@@ -92,7 +98,8 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     )
     opened.push_async_callback(pool.close)
     store = ExperimentStore(patient)
-    running = LiveExperiments(store, await _fixed_experiments(settings), settings.live_poll_seconds, pool)
+    files = DefinitionFiles(settings.state_dir)
+    running = LiveExperiments(store, await _fixed_experiments(settings), settings.live_poll_seconds, pool, files)
     opened.push_async_callback(running.close)
     await running.start()
     await pool.start()
@@ -102,15 +109,17 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     cache = CandidateCache(state, telemetry, new_items_seconds=settings.new_items_seconds)
     opened.push_async_callback(cache.close)
     signer = TokenSigner(await asyncio.to_thread(_token_keys, settings))
-    experimenting = Experimenting(pool, lambda: running.assigner, _traits(reading), telemetry, time.time)
+    experimenting = Experimenting(pool, lambda: running.assigner, _traits(reading), telemetry, clock)
     computing = Computing(executor, telemetry, most=settings.max_computations)
-    recommender = Recommender(pool, cache, signer, computing, telemetry, time.time, lambda: live.ready, experimenting)
+    recommender = Recommender(pool, cache, signer, computing, telemetry, clock, lambda: live.ready, experimenting)
     opened.push_async_callback(recommender.close)
     writing = ScriptPipeline(patient)
     opened.push_async_callback(writing.aclose)
     events = EventStore(writing, max_unwritten_events=settings.max_unwritten_events)
     intake = EventIntake(events, signer, telemetry)
-    users = _users(settings, patient, writing, events, live, pool)
+    users = _users(settings, patient, writing, events, live, pool, clock)
+    analyses = Analyses(settings.state_dir)
+    opened.push_async_callback(analyses.close)
     sequences = Sequences(redis)
     opened.push_async_callback(sequences.aclose)
     kept = KeptAnswers(
@@ -121,17 +130,19 @@ async def _open(settings: Settings, telemetry: Telemetry, opened: AsyncExitStack
     )
     return Service(
         settings=settings,
+        clock=clock,
         telemetry=telemetry,
         redis=redis,
         pool=pool,
         recommender=recommender,
         live=live,
-        catalogue=_catalogue(live, pool),
+        catalogue=_catalogue(live, pool, clock),
         intake=intake,
         users=users,
         sequences=sequences,
         kept=kept,
-        experiments=Experiments(store, running, time.time),
+        experiments=Experiments(store, running, clock),
+        analyses=analyses,
         experimenting=experimenting,
     )
 
@@ -154,11 +165,11 @@ def _traits(reading: ScriptPipeline) -> TraitsOf:
     return traits_of
 
 
-def _catalogue(live: LiveFeed, pool: ModelPool) -> ItemCatalogue:
+def _catalogue(live: LiveFeed, pool: ModelPool, clock: Clock) -> ItemCatalogue:
     def bundled(item_id: str) -> LiveItem | None:
         return None if pool.active is None else bundled_item(pool.active.bundle, item_id)
 
-    return ItemCatalogue(live, bundled, time.time)
+    return ItemCatalogue(live, bundled, clock)
 
 
 def _users(
@@ -168,6 +179,7 @@ def _users(
     events: EventStore,
     live: LiveFeed,
     pool: ModelPool,
+    clock: Clock,
 ) -> Users:
     def modelled(user_id: str) -> bool:
         if pool.active is None or live.erasures.hides(user_id, pool.active.bundle.manifest.erasures_applied_at):
@@ -179,8 +191,8 @@ def _users(
 
     merging, profiles = Merging(writing), Profiles(writing)
     return Users(
-        UserProfiles(profiles, merging, time.time),
-        UserMerge(merging, profiles, MergeLock(patient), way_to, time.time),
+        UserProfiles(profiles, merging, clock),
+        UserMerge(merging, profiles, MergeLock(patient), way_to, clock),
         UserErasure(Erasing(writing), events.merged_ids, live, pool.registry, flush_seconds=settings.log_flush_seconds),
         UserState(writing, EVENT_TYPES, list_ttl_seconds=settings.cache_ttl_seconds),
         modelled,

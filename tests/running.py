@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +24,10 @@ from tests.builders import publish_bundle
 class RunningService:
     """A service over `directory`/models; `publish` adds versions there, and `client` talks to it."""
 
-    def __init__(self, directory: Path, redis_url: str, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, redis_url: str, *, clock: Callable[[], float] = time.time, **settings: Any
+    ) -> None:
+        self._clock = clock
         self.models_dir = directory / "models"
         self.state_dir = directory / "state"
         self.registry = Registry(self.models_dir)
@@ -41,7 +45,7 @@ class RunningService:
     def __enter__(self) -> Self:
         listener = listen("127.0.0.1", 0)
         config = uvicorn.Config(
-            create_service(self._settings),
+            create_service(self._settings, self._clock),
             http=JoiningProtocol,
             lifespan="on",
             log_config=None,

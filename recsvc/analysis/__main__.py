@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--metric", default="ctr")
     size.add_argument("--effect", type=_share, default=0.02, help="relative change to see, 0.02 by default")
     size.add_argument("--days", type=_days, default=7, help="outcome window, 7 by default")
+    size.add_argument("--json", action="store_true", help="print it as JSON")
     size.set_defaults(run=_size)
 
     count = commands.add_parser("count", help="count what is new in the log, and forget erased users")
@@ -117,6 +118,9 @@ def _exposures(chosen: argparse.Namespace) -> None:
 def _size(chosen: argparse.Namespace) -> None:
     with aggregates(_state_dir()) as counts:
         found = plan(counts, chosen.metric, chosen.effect, chosen.days)
+    if chosen.json:
+        print(json.dumps(found.as_json(), allow_nan=False))
+        return
     size = found.size
     print(
         f"{found.metric} over {found.days} days: mean {size.mean:.5g}, standard deviation of a user "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from recsvc.analysis.aggregates import Aggregates
 from recsvc.analysis.effects import COVARIATE, moments
@@ -27,6 +28,21 @@ class Plan:
     def periods(self) -> float:
         """How many such periods it takes, looking at any time; nobody counted twice."""
         return self.size.always / self.users
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as plain values: `any_look` and `one_look` are users of both arms together."""
+        size = self.size
+        return {
+            "metric": self.metric,
+            "days": self.days,
+            "effect": size.effect,
+            "mean": size.mean,
+            "deviation": size.deviation,
+            "variance_saved": size.variance_saved,
+            "users_seen": self.users,
+            "any_look": {"users": size.always, "periods": self.periods},
+            "one_look": {"users": size.fixed, "periods": size.fixed / self.users},
+        }
 
 
 def plan(aggregates: Aggregates, metric: str, effect: float, days: int) -> Plan:

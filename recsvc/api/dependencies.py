@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -9,6 +10,7 @@ from fastapi import Request
 from recsvc.catalog.feed import LiveFeed
 from recsvc.catalog.items import ItemCatalogue
 from recsvc.events.intake import EventIntake
+from recsvc.experiments.analyses import Analyses
 from recsvc.experiments.directory import Experiments
 from recsvc.serving.experimenting import Experimenting
 from recsvc.serving.kept import KeptAnswers
@@ -23,9 +25,10 @@ from recsvc.users.directory import Users
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Opened by the lifespan, closed by it."""
+    """Opened by the lifespan, closed by it. `clock` gives Unix seconds."""
 
     settings: Settings
+    clock: Callable[[], float]
     telemetry: Telemetry
     redis: RedisConnection
     pool: ModelPool
@@ -37,6 +40,7 @@ class Service:
     sequences: Sequences
     kept: KeptAnswers
     experiments: Experiments
+    analyses: Analyses
     experimenting: Experimenting
 
 

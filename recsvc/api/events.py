@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -72,7 +71,7 @@ async def send_events(request: Request) -> Response:
     """
     elements = await _elements(request)
     service = service_of(request)
-    received = time.time()
+    received = service.clock()
     results: list[dict[str, Any]] = []
     events: list[LogEvent] = []
     places: list[int] = []

@@ -34,6 +34,12 @@ class ModelUnusable(ApiError):  # noqa: N818
     status, kind, title = 409, "experiment-model", "Model of a variant not usable"
 
 
+class NoAnalysis(ApiError):  # noqa: N818
+    """409: what is asked for cannot be told from what there is; the detail says what is missing."""
+
+    status, kind, title = 409, "experiment-analysis", "No analysis"
+
+
 def install_experiment_errors(app: FastAPI) -> None:
     """Maps what experiments raise, beside the errors of `install_error_handlers`."""
     app.add_exception_handler(ExperimentError, _answer)

@@ -41,8 +41,8 @@ class LeanRecommendations:
         if not scope["raw_path"].endswith(_ENDING) or scope["method"] != "GET":
             return False
         began = time.perf_counter()
-        now = time.time()
         service: Service = self._state.service
+        now = service.clock()
         kept = service.kept.get(_target(scope), now)
         if kept is None or not service.live.ready:
             return False
@@ -63,7 +63,7 @@ def answer_and_keep(scope: Scope, service: Service, answer: Answer, fields: list
     # Inside of JSON strings a quotation mark is escaped, so what is found is the key itself.
     start, _, rest = body.partition(_BEFORE_TOKEN)
     _token, _, end = rest.partition(b'"')
-    service.kept.keep(_target(scope), answer, start + _BEFORE_TOKEN, b'"' + end, time.time(), epoch=epoch)
+    service.kept.keep(_target(scope), answer, start + _BEFORE_TOKEN, b'"' + end, service.clock(), epoch=epoch)
     return body
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from recsvc.experiments.assignment import Assigner
 from recsvc.experiments.definition import Experiment
+from recsvc.experiments.written import DefinitionFiles
 from recsvc.store.errors import StoreUnavailable
 from recsvc.store.experiment_store import ExperimentStore
 
@@ -46,12 +47,15 @@ class LiveExperiments:
         fixed: Sequence[Experiment],
         poll_seconds: float,
         models: Models,
+        files: DefinitionFiles,
     ) -> None:
-        """`fixed` are those of the file, which stand before stored ones of the same key."""
+        """`fixed` are those of the file, which stand before stored ones of the same key; `files` where what is known
+        is written for reports."""
         self.fixed = {experiment.key: experiment for experiment in fixed}
         self._store = store
         self._poll_seconds = poll_seconds
         self._models = models
+        self._files = files
         self._version: bytes | None = None
         self._one_look = asyncio.Lock()
         self._complaint = ""
@@ -98,6 +102,7 @@ class LiveExperiments:
         await self._models.hold(assigner.models, _PATIENCE_SECONDS)
         self.assigner = assigner
         self._models.let_go(assigner.models)
+        await asyncio.to_thread(self._files.write, experiments)
 
     async def _poll(self) -> None:
         while True:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,13 +72,22 @@ def environment(models_dir: Path, state_dir: Path, **settings: object) -> dict[s
 
 
 @contextmanager
-def started(models_dir: Path, directory: Path, **settings: object) -> Iterator[ServiceProcess]:
-    """Starts the service with its state in `directory` and waits until it answers; afterwards none of it is left."""
+def started(
+    models_dir: Path,
+    directory: Path,
+    module: str = "recsvc",
+    variables: Mapping[str, str] | None = None,
+    **settings: object,
+) -> Iterator[ServiceProcess]:
+    """Starts the service with its state in `directory` and waits until it answers; afterwards none of it is left.
+
+    `variables` of the environment beside the settings.
+    """
     log = directory / "log"
     with log.open("a") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "recsvc"],
-            env=environment(models_dir, directory / "state", **settings),
+            [sys.executable, "-m", module],
+            env=environment(models_dir, directory / "state", **settings) | dict(variables or {}),
             stdout=subprocess.PIPE,
             stderr=file,
             text=True,

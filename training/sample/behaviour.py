@@ -47,12 +47,20 @@ def examination(position: Int64) -> Float64:
     return 1.0 / (1.0 + POSITION_DECAY * (position.astype(np.float64) - 1.0))
 
 
-def act(rng: np.random.Generator, users: Users, items: Items, shown: Impressions, days: int) -> Acts:
-    """The events of all impressions, each at its moment of the visit."""
+def play_chance(affinity: Float64) -> Float64:
+    """The probability that a slot is played once it is looked at."""
+    return _sigmoid(PLAY_BIAS + affinity)
+
+
+def act(
+    rng: np.random.Generator, users: Users, items: Items, shown: Impressions, days: int, *, unseen: bool = True
+) -> Acts:
+    """The events of all impressions, each at its moment of the visit; with `unseen`, slots that nobody looked at have
+    an impression, too."""
     count = len(shown.item)
     affinity = users.affinity(shown.user, items, shown.item, shown.start / days)
     looked = rng.random(count) < examination(shown.position)
-    played = looked & (rng.random(count) < _sigmoid(PLAY_BIAS + affinity))
+    played = looked & (rng.random(count) < play_chance(affinity))
     mean = _sigmoid(COMPLETION_BIAS + COMPLETION_SLOPE * affinity)
     completion = rng.beta(COMPLETION_CONCENTRATION * mean, COMPLETION_CONCENTRATION * (1.0 - mean))
     length_seconds = rng.uniform(20.0, 60.0, size=count)
@@ -61,7 +69,7 @@ def act(rng: np.random.Generator, users: Users, items: Items, shown: Impressions
     left = began + dwell
     passed = looked & ~played
     acted: list[tuple[str, Bool, Float64]] = [
-        ("impression", np.ones(count, dtype=np.bool_), began),
+        ("impression", looked | unseen, began),
         ("view", played, left),
         ("finish", played & (completion >= FINISHED_FROM), left + 0.01),
         ("skip", passed & (rng.random(count) < SKIP_CHANCE), left),

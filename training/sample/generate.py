@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -37,24 +37,30 @@ class Community:
 
 def generate(seed: int, n_users: int = 2000, n_items: int = 3000, days: int = 60) -> Community:
     """The community of a seed; the same arguments give the same tables. The model is in docs/data.md."""
+    return people(seed, n_users, n_items, days)[0]
+
+
+def people(seed: int, n_users: int, n_items: int, days: int, end: datetime = END) -> tuple[Community, Users, Items]:
+    """The same as tables and as the arrays behind them, the last day being the one before `end`."""
     of_items, of_users, of_visits, of_slots, of_acts, of_shares = (
         np.random.default_rng(sequence) for sequence in np.random.SeedSequence(seed).spawn(6)
     )
     shares = topic_shares(of_shares)
     items = make_items(of_items, n_items, days, shares)
     users = make_users(of_users, n_users, days, shares)
-    start = END - timedelta(days=days)
+    start = end - timedelta(days=days)
     visit_user, visit_start = make_visits(of_visits, users, days, start.weekday())
     shown = fill_slots(of_slots, users, items, visit_user, visit_start, days)
     acts = act(of_acts, users, items, shown, days)
     start_ms = round(start.timestamp() * 1000)
     user_ids, item_ids = _ids("u", n_users), _ids("v", n_items)
-    return Community(
+    community = Community(
         events=_event_table(acts, shown, user_ids, item_ids, start_ms),
         items=_item_table(items, item_ids, start_ms),
         true_users=_true_users(users, user_ids, start_ms),
         true_items=pa.table({"item_id": item_ids, "factors": _lists(items.factors)}),
     )
+    return community, users, items
 
 
 def _ids(letter: str, count: int) -> Any:

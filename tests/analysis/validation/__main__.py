@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.analysis.validation.checks import Finding, coverage, daily_looks, false_positives, sample_ratios
+from tests.analysis.validation.interleaved import methods
+from tests.analysis.validation.simulated import lifts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,12 +24,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     findings: list[Finding] = []
     fewer = max(1, runs // 10)
-    for check, count in ((sample_ratios, fewer), (coverage, fewer), (false_positives, runs), (daily_looks, runs)):
+    checks = (
+        (sample_ratios, fewer),
+        (coverage, fewer),
+        (lifts, fewer),
+        (methods, fewer),
+        (false_positives, runs),
+        (daily_looks, runs),
+    )
+    for check, count in checks:
         for found in check(count):
             findings.append(found)
             share = found.hits / found.runs
             state = "kept" if found.kept else "BROKEN"
-            print(f"{found.name:52}{share:8.2%} of {found.runs:,}   promised {found.promised:14} {state}", flush=True)
+            print(f"{found.name:56}{share:8.2%} of {found.runs:,}   promised {found.promised:14} {state}", flush=True)
     broken = [found.name for found in findings if not found.kept]
     file = Path("var/bench/statistics.json")
     file.parent.mkdir(parents=True, exist_ok=True)
