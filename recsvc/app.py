@@ -47,7 +47,13 @@ def create_service(settings: Settings, clock: Clock = time.time) -> Front:
     """
     telemetry = Telemetry()
     app = create_app(settings, telemetry, clock)
-    return Front(app, app.state, telemetry, most_requests=settings.max_requests_in_progress)
+    return Front(
+        app,
+        app.state,
+        telemetry,
+        most_requests=settings.max_requests_in_progress,
+        most_computations=settings.max_computations,
+    )
 
 
 def create_app(settings: Settings, telemetry: Telemetry, clock: Clock = time.time) -> FastAPI:

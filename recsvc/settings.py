@@ -90,10 +90,10 @@ class Settings(BaseSettings):
     """Memory of each worker for answers that can be sent again as they are; 0: none are kept."""
 
     max_requests_in_progress: Annotated[int, Field(ge=8, le=100_000)] = 256
-    """Requests that a worker answers at the same time; further ones are answered 503 at once."""
+    """Requests that a worker answers at the same time, kept answers aside; further ones are answered 503 at once."""
 
     max_computations: Annotated[int, Field(ge=1, le=10_000)] = 32
-    """Lists that a worker computes at the same time, those that wait for a thread included; then 503."""
+    """Recommendations that a worker makes at the same time, those that wait for a thread included; then 503."""
 
     redis_timeout_milliseconds: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Longest wait for one Redis round trip, connecting and queueing included; then the answer goes without."""

@@ -19,37 +19,49 @@ _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 class Front:
     """The outermost layer, plain ASGI.
 
-    At `most_requests` under way further ones are answered 503 at once, so that those that were let in are answered in
-    time: work that waits longer than its caller does is done for nobody.
+    Kept answers go out at once. Of other requests only so many are under way at a time, and of recommendations that are
+    to be made only as many as are made in time: further ones are answered 503 before they cost anything. Work that
+    waits longer than its caller does is done for nobody.
     """
 
-    def __init__(self, app: ASGIApp, state: State, telemetry: Telemetry, *, most_requests: int) -> None:
+    def __init__(
+        self, app: ASGIApp, state: State, telemetry: Telemetry, *, most_requests: int, most_computations: int
+    ) -> None:
         """`state` is the app's."""
         self._app = app
         self._lean = LeanRecommendations(state, telemetry)
-        self._most = most_requests
-        self._under_way = 0
+        self._most_requests = most_requests
+        self._most_computations = most_computations
+        self._requests = 0
+        self._computations = 0
         self._shed = telemetry.shed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
-        if self._under_way >= self._most and scope["path"] not in _PROBES:
-            await self._refuse(scope, receive, send)
+        if await self._lean.answered(scope, send):
             return
-        self._under_way += 1
+        computes = self._lean.is_for(scope)
+        if self._requests >= self._most_requests:
+            await self._refuse(scope, receive, send, f"{self._most_requests} requests are being answered already")
+            return
+        if computes and self._computations >= self._most_computations:
+            await self._refuse(scope, receive, send, f"{self._most_computations} lists are being made already")
+            return
+        self._requests += 1
+        self._computations += computes
         try:
-            if not await self._lean.answered(scope, send):
-                await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
         finally:
-            self._under_way -= 1
+            self._requests -= 1
+            self._computations -= computes
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, why: str) -> None:
         self._shed.inc()
         request_id = fresh_request_id().decode("ascii")
-        error = Overloaded(f"{self._most} requests are being answered already; send this one again after a second")
+        error = Overloaded(f"{why}; send this one again after a second")
         response = api_error_response({**scope, REQUEST_ID_KEY: request_id}, error)
         response.headers[REQUEST_ID_HEADER] = request_id
         await response(scope, receive, send)

@@ -36,9 +36,13 @@ class LeanRecommendations:
         self._state = state
         self._tally = RouteTally(telemetry, "GET", ROUTE)
 
+    def is_for(self, scope: Scope) -> bool:
+        """Whether the request asks for recommendations."""
+        return bool(scope["raw_path"].endswith(_ENDING)) and scope["method"] == "GET"
+
     async def answered(self, scope: Scope, send: Send) -> bool:
         """Whether the request was answered here; if not, nothing was sent."""
-        if not scope["raw_path"].endswith(_ENDING) or scope["method"] != "GET":
+        if not self.is_for(scope):
             return False
         began = time.perf_counter()
         service: Service = self._state.service

@@ -20,6 +20,9 @@ from recsvc.telemetry import Telemetry
 
 _WAITS_SECONDS: Final = (0.005, 0.01, 0.02, 0.04, 0.08, 0.1)
 """The pauses between looks for a list that another worker computes; then it is computed here all the same."""
+_WRITE_SECONDS: Final = 0.1
+"""Lists are written so often, all that were computed meanwhile together: Redis answers nobody while it flushes a write
+to its disk, and lists in one write are flushed as one."""
 _KEPT_SECONDS: Final = 0.05
 """A list stays at hand so long after it was written."""
 _CHANGES_SECONDS: Final = 2.0
@@ -203,6 +206,8 @@ class CandidateCache:
 
     async def _write(self, key: ListKey, model: ServedModel, read: UserRead, found: Found) -> None:
         try:
+            if not read.mine:  # where there is a mark, other processes wait for the list
+                await asyncio.sleep(_WRITE_SECONDS - asyncio.get_running_loop().time() % _WRITE_SECONDS)
             value = encode(found.candidates, model.bundle, model.view)
             await self._state.put_list(read.user_id, key.digest, read.sequence, value)
         except StoreUnavailable:
