@@ -1,3 +1,3 @@
 """recsvc, the online service: per-user recommendations over HTTP, cached in Redis."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
