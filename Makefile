@@ -22,7 +22,7 @@ install: $(STAMP) ## the virtual environment with the pinned dependencies
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "recsvc needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=path"; exit 2; }
-	@echo "• installing the pinned dependencies into $(VENV) …"
+	@echo "• installing the pinned dependencies into $(VENV): about 900 MB, a minute or several …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TrainingError, BundleError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return USAGE_ERROR
+    except BrokenPipeError:
+        print("error: the output was closed before its end; run again without what closed it", file=sys.stderr)
+        return USAGE_ERROR
     except OSError as exc:
         where = f"{exc.filename}: " if exc.filename else ""
         print(f"error: {where}{exc.strerror or exc}; make room or give access there, and run again", file=sys.stderr)

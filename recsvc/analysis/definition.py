@@ -99,7 +99,10 @@ def read_definition(path: Path, phase: int | None = None) -> Definition:
             document = _of_service(document, phase)
         return TypeAdapter(Definition).validate_json(json.dumps(document))
     except OSError as exc:
-        raise DefinitionInvalid(f"{path}: there is no definition to read ({exc.strerror}); name another file") from exc
+        raise DefinitionInvalid(
+            f"{path}: there is no definition to read ({exc.strerror}); check the key (GET /v1/experiments lists them), "
+            "or name another file"
+        ) from exc
     except ValidationError as exc:
         problems = "; ".join(
             f"{'.'.join(map(str, error['loc'])) or 'definition'}: {error['msg'].removeprefix('Value error, ')}"

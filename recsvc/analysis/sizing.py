@@ -59,7 +59,7 @@ def plan(aggregates: Aggregates, metric: str, effect: float, days: int) -> Plan:
     if not len(users):
         raise AnalysisRefused(
             f"nobody was shown recommendations in the last {days} complete days of the log (impressions with a valid "
-            "recommendation_id); take a longer period"
+            "recommendation_id); take a longer period, or ask again tomorrow: the running day is not counted"
         )
     names = [*chosen.columns, *(COVARIATE + name for name in chosen.columns)]
     found = sample_size(chosen, moments({name: users.columns[name] for name in names}), effect)

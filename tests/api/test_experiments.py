@@ -44,6 +44,10 @@ class TestDefine:
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["pointer"] == pointer
 
+    def test_too_few_variants_are_told_in_our_words(self, service: RunningService) -> None:
+        answer = put(service, "x", variants=[{"key": "control"}])
+        assert answer.json()["errors"] == [{"pointer": "#/variants", "detail": "has fewer than 2 entries"}]
+
     def test_a_key_that_is_none_is_refused(self, service: RunningService) -> None:
         assert put(service, "A:b").status_code == 422
 
