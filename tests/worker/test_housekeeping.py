@@ -102,7 +102,7 @@ def test_who_is_erased_leaves_the_aggregates_of_reports(tmp_path: Path, server: 
     def counted() -> set[str]:
         try:
             tables = [pq.read_table(file) for file in (state_dir / "analysis").rglob("*.parquet")]
-        except OSError:  # a file was replaced between its name and its bytes
+        except (OSError, ValueError):  # a file was being written, or went between its name and its bytes
             return set()
         return {user for table in tables if "user_id" in table.column_names for user in table["user_id"].to_pylist()}
 
