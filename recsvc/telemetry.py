@@ -51,7 +51,7 @@ class Telemetry:
         )
         self.requests_in_progress = Gauge(
             "recsvc_requests_in_progress",
-            "Requests being answered.",
+            "Requests that a route is answering; answers that are kept are not among them.",
             multiprocess_mode="livesum",
             registry=self.registry,
         )

@@ -257,6 +257,22 @@ class TestMemory:
             assert_same(first, second)
             assert inside(running).kept.get(b"/v1/users/u001/recommendations?", 0) is None
 
+    def test_the_longest_unused_go_first_when_memory_is_full(self, tmp_path: Path, redis_url: str) -> None:
+        running = RunningService(tmp_path, redis_url, kept_answers_megabytes=1)
+        running.publish()
+        with running:
+            for number in range(150):
+                running.recommend(f"new{number}", limit=100)
+                running.recommend("new0", limit=100)
+            there = [
+                inside(running).kept.get(f"/v1/users/new{number}/recommendations?limit=100".encode(), time.time())
+                for number in range(150)
+            ]
+        assert there[0] is not None  # asked for all the time
+        assert there[1] is None
+        assert there[149] is not None
+        assert sum(len(kept.before_token + kept.after_token) for kept in there if kept is not None) < 1_000_000
+
 
 def inside(service: RunningService) -> Any:
     """The parts of a service of this process."""
