@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_PATIENCE_SECONDS: Final = 1.0
+"""So long a new connection has for the head of its request when the process ends."""
 
 
 class JoiningTransport:
@@ -43,8 +46,32 @@ class JoiningTransport:
 
 
 class JoiningProtocol(HttpToolsProtocol):
-    """uvicorn hands out the head as soon as it is known; here it waits for the body, which mostly comes at once."""
+    """uvicorn hands out the head as soon as it is known; here it waits for the body, which mostly comes at once.
+
+    A connection that is new when the process ends still has its one request answered: its client has just been let in,
+    and is sending.
+    """
+
+    _leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
         super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
+
+    def on_headers_complete(self) -> None:
+        """A request begins."""
+        super().on_headers_complete()
+        if self._leaving and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """The process ends: closes the connection, once the request under way or about to come is answered."""
+        if self.cycle is None:
+            self._leaving = True
+            self.loop.call_later(_PATIENCE_SECONDS, self._leave)
+        else:
+            super().shutdown()
+
+    def _leave(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()

@@ -69,6 +69,11 @@ class RunningService:
         self._thread.join()
         self._listener.close()
 
+    def end(self) -> None:
+        """Tells the service to end, as a signal does, and waits until it lets nobody in."""
+        self._server.should_exit = True
+        wait_until(lambda: not self._server.servers or not self._server.servers[0].is_serving())
+
     def get(self, path: str, **parameters: Any) -> Any:
         """The body of a 200."""
         answer = self.client.get(path, params=parameters)

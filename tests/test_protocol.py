@@ -68,3 +68,14 @@ def test_clients_that_leave_early_are_no_errors(service: RunningService, caplog:
         everything(service, LAST)
     assert caplog.messages == []
     assert service.metric("recsvc_requests_in_progress") == 1
+
+
+def test_who_was_just_let_in_is_answered_once_when_the_service_ends(service: RunningService) -> None:
+    with connected(service) as connection, connected(service) as silent:
+        service.recommend("u001")  # after the two were let in
+        service.end()
+        connection.sendall(REQUEST + OTHER)
+        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert re.findall(rb'"user_id":"(u\d+)"', answers) == [b"u001"]
+        assert b"connection: close" in answers
+        assert silent.recv(1) == b""

@@ -149,5 +149,5 @@ def _validated(body: Any, model: type[Events]) -> list[Any]:
     try:
         return model.model_validate(body).events
     except ValidationError as exc:
-        found = exc.errors(include_url=False, include_input=False, include_context=False)
+        found = exc.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in found]) from exc

@@ -78,7 +78,7 @@ class InvalidElement(ApiError):  # noqa: N818
         """From a validation error of the element at `where`."""
         errors = [
             {"pointer": "/".join([where, *(_token(part) for part in entry["loc"])]), "detail": detail_of(entry)}
-            for entry in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_ERRORS]
+            for entry in error.errors(include_url=False, include_input=False)[:_MAX_ERRORS]
         ]
         return cls(f"{errors[0]['pointer']}: {errors[0]['detail']}", errors=errors)
 

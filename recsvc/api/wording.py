@@ -19,8 +19,9 @@ _PLAIN: Final = {
 
 def detail_of(error: Mapping[str, Any]) -> str:
     """The text for one entry of a validation error: of the most frequent types ours, of the others pydantic's."""
-    if error["type"] == "too_short":
-        return f"has fewer than {error['ctx']['min_length']} entries"
-    if error["type"] == "too_long":
-        return f"has more than {error['ctx']['max_length']} entries"
+    context = error.get("ctx", {})
+    if error["type"] == "too_short" and "min_length" in context:
+        return f"has fewer than {context['min_length']} entries"
+    if error["type"] == "too_long" and "max_length" in context:
+        return f"has more than {context['max_length']} entries"
     return _PLAIN.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")

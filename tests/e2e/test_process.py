@@ -7,10 +7,12 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
 from recsvc.bundle.registry import Registry
@@ -193,8 +195,13 @@ class TestReload:
 
 def _workers(service: ServiceProcess) -> set[int]:
     """The processes that answer, by what multiprocessing starts them with."""
-    children = service.processes[0].children()
-    return {child.pid for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())}
+    found = set()
+    for child in service.processes[0].children():
+        # One that goes meanwhile is none.
+        with suppress(psutil.Error):
+            if "multiprocessing.spawn" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 def refuses_connections(url: str) -> bool:

@@ -124,11 +124,13 @@ def test_more_calls_than_connections_wait_for_one(redis_url: str) -> None:
 
 def test_waiting_for_a_connection_ends_with_the_timeout(redis_url: str) -> None:
     async def scenario(connection: RedisConnection) -> None:
-        async def hog(redis: Redis) -> Any:
-            return await redis.blpop("connection:never", timeout=2)
+        async def take(redis: Redis) -> Any:
+            return redis.connection_pool, await redis.connection_pool.get_connection()
 
-        outcomes = await asyncio.gather(connection.run(hog), connection.run(ping), return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, StoreUnavailable]
+        pool, taken = await connection.run(take)
+        with pytest.raises(StoreUnavailable):
+            await connection.run(ping)
+        await pool.release(taken)
         assert await connection.ping()
 
     with_connection(redis_url, scenario, max_connections=1, timeout_milliseconds=100)
