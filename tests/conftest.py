@@ -29,7 +29,7 @@ def redis_server(_redis_process: RedisProcess) -> Iterator[RedisProcess]:
     with redis.Redis.from_url(_redis_process.url) as client:
         # A service knows these whatever its directory.
         client.delete("{live}:items", "{live}:erasures", "{live}:changes", "{live}:erased")
-        client.delete("{experiments}:definitions", "{experiments}:version")
+        client.delete("{experiments}:definitions", "{experiments}:version", *client.keys("{experiments}:audit:*"))
     yield _redis_process
     _redis_process.resume()
 

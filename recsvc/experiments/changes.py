@@ -12,10 +12,15 @@ from recsvc.experiments.errors import ChangeRefused
 _BOOK_KEEPING: Final = frozenset({"revision", "updated_at"})
 
 
-def created(definition: Definition, now: datetime) -> Experiment:
-    """A draft. Without a seed of its own it gets one that no experiment had, whatever the key was used for before."""
+def created(definition: Definition, now: datetime, last_revision: int = 0) -> Experiment:
+    """A draft. Without a seed of its own it gets one that no experiment had, whatever the key was used for before.
+
+    `last_revision` is that of the deleted one of this key, if there was one: revisions go on from there, so that who
+    had read that one does not change this one unawares.
+    """
     seed = definition.seed or f"{definition.key}.{secrets.token_hex(4)}"
-    return Experiment(**_fields(definition) | {"seed": seed}, created_at=now, updated_at=now)
+    fields = _fields(definition) | {"seed": seed, "revision": last_revision + 1}
+    return Experiment(**fields, created_at=now, updated_at=now)
 
 
 def replaced(before: Experiment, definition: Definition, now: datetime) -> Experiment:

@@ -211,7 +211,7 @@ class Definition(Defined):
 
 
 class Experiment(Definition):
-    """The definition with what became of it. `revision` grows by one with every change."""
+    """The definition with what became of it. `revision` grows by one with every change, and over deletions."""
 
     seed: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]
     state: Literal["draft", "running", "stopped", "archived"] = "draft"

@@ -73,11 +73,15 @@ class Experiments:
     async def put(self, definition: Definition, revision: int | None) -> Put:
         """Makes it, a draft, or replaces what is defined of it. Raises ChangeRefused, TooMany."""
         created = False
+        audit = await self.audit(definition.key)
+        last_revision = audit[-1]["revision"] if audit else 0
 
         def change(before: Experiment | None, now: datetime) -> Experiment:
             nonlocal created
             created = before is None
-            return changes.created(definition, now) if before is None else changes.replaced(before, definition, now)
+            if before is None:
+                return changes.created(definition, now, last_revision)
+            return changes.replaced(before, definition, now)
 
         stored = await self._change(definition.key, "put", revision, change)
         assert stored is not None  # noqa: S101 - only a deletion leaves nothing

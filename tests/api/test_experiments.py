@@ -71,6 +71,13 @@ class TestConditions:
         assert (refused.status_code, refused.json()["type"]) == (409, "urn:recsvc:problem:changed-meanwhile")
         assert service.get("/v1/experiments/x")["coverage"] == 0.5
 
+    def test_who_read_the_one_before_does_not_change_a_new_one_of_the_same_key(self, service: RunningService) -> None:
+        put(service, "x")
+        put(service, "x", coverage=0.5)
+        assert service.client.delete("/v1/experiments/x").status_code == 204
+        assert put(service, "x").headers["ETag"] == '"3"'
+        assert put(service, "x", headers={"If-Match": '"1"'}).status_code == 409
+
     def test_an_etag_that_is_none_is_told(self, service: RunningService) -> None:
         assert put(service, "x", headers={"If-Match": "W/abc"}).status_code == 422
 
