@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.analysis.days import day_name
+from recsvc.analysis.days import day_name, day_of
 from recsvc.analysis.definition import Definition
 from recsvc.analysis.effects import COVARIATE, Effect, effect, moments
 from recsvc.analysis.errors import AnalysisRefused
@@ -64,9 +64,11 @@ def compare_with_control(definition: Definition, variant: str, data: Data) -> Co
     of_guardrails = {**results, main.name: primary}
     guardrails = [check(guardrail, of_guardrails[guardrail.metric].effect) for guardrail in definition.guardrails]
     need = _need(definition, variant, data, control | treatment, alpha)
+    first_windows = day_of(definition.started_at) + definition.outcome_window_days
+    expected = day_name(first_windows) if data.today < first_windows else None
     return Comparison(
         variant=variant,
-        verdict=verdict(variant, data.ratio, primary, guardrails, need),
+        verdict=verdict(variant, data.ratio, primary, guardrails, need, expected),
         primary=primary,
         secondary=list(results.values()),
         retention=list(_retention(definition.control, variant, data, alpha)),

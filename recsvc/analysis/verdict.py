@@ -11,19 +11,26 @@ from recsvc.analysis.srm import SampleRatio
 
 
 def verdict(
-    variant: str, ratio: SampleRatio, primary: MetricResult, guardrails: Sequence[GuardrailResult], need: Need | None
+    variant: str,
+    ratio: SampleRatio,
+    primary: MetricResult,
+    guardrails: Sequence[GuardrailResult],
+    need: Need | None,
+    expected: str | None = None,
 ) -> Verdict:
-    """What may be said: the always valid interval of the primary metric decides, where the arms are comparable."""
+    """What may be said: the always valid interval of the primary metric decides, where the arms are comparable.
+
+    `expected` is the day from which the first outcome windows are over, where that is to come.
+    """
     if ratio.mismatch:
         return Verdict("mismatch", (_mismatch(ratio),))
     if primary.effect is None:
-        return Verdict(
-            "too_early",
-            (
-                f"Too early to say anything of {variant}: {primary.name} needs at least {LEAST_USERS} users of each "
-                "arm whose outcome window is over, and events that differ between users.",
-            ),
+        early = (
+            f"Too early to say anything of {variant}: {primary.name} needs at least {LEAST_USERS} users of each "
+            "arm whose outcome window is over, and events that differ between users."
         )
+        first = () if expected is None else (f"The first windows are over on {expected}.",)
+        return Verdict("too_early", (early, *first))
     kind, sentences = _of_primary(variant, primary, primary.effect, need)
     broken = [result.metric for result in guardrails if result.state == "broken"]
     if broken:

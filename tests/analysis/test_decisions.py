@@ -85,6 +85,11 @@ class TestWords:
         assert kind == "undecided"
         assert "that is no win" in words
 
+    def test_too_early_says_when_to_look_again(self) -> None:
+        nothing = MetricResult("sessions", METRICS["sessions"].words, METRICS["sessions"].more_is_better, None)
+        assert "on 2026-12-04" in verdict("treatment", RATIO, nothing, [], None, "2026-12-04").sentences[-1]
+        assert len(verdict("treatment", RATIO, nothing, [], None).sentences) == 1
+
     def test_a_mismatch_is_all_that_is_said(self) -> None:
         lost = sample_ratio({"control": 5_000, "treatment": 4_000}, [Variant("control", 1), Variant("treatment", 1)])
         metric = METRICS["sessions"]

@@ -137,6 +137,14 @@ class TestVerdict:
         assert main(["report", "exp"]) == 0
         assert verdict(state) == "too_early"
 
+    def test_before_the_first_window_is_over_it_says_when_that_is(self, state: Path, define: Write) -> None:
+        define(outcome_window_days=365)
+        simulate(state, {"control": 0.15, "treatment": 0.3})
+        assert main(["report", "exp"]) == 0
+        assert verdict(state) == "too_early"
+        page = (state / "analysis" / "reports" / "exp.1.html").read_text()
+        assert "The first windows are over on 2027-09-24." in page
+
 
 class TestContents:
     @pytest.fixture(autouse=True)
