@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -20,6 +20,8 @@ from training.errors import DataInvalid
 from training.half_step import Real, cores, solve_rows
 from training.size import sized
 
+_ROUNDING: Final = 1e-6
+"""What turned float32 factors leave beside the diagonal of YᵀY is some tenth of this share of √(gₐₐ·g_bb)."""
 Watch: TypeAlias = Callable[[int, Float32, Float32], bool]
 """Called after each iteration with its number (from 1), the user and the item factors of the moment; they are
 overwritten later. True ends the fit."""
@@ -29,8 +31,9 @@ overwritten later. True ends the fit."""
 class Factors:
     """A fitted factorisation.
 
-    `users` float32 (n_users, n_factors), `items` float32 (n_items, n_factors), `gram` float64 (n_factors,
-    n_factors) = YᵀY. Each user row is the exact minimiser of the objective given `items`.
+    `users` float32 (n_users, n_factors), `items` float32 (n_items, n_factors), `gram` float64 = YᵀY, (n_factors,
+    n_factors) or, of factors along their principal axes, its diagonal (n_factors,). Each user row is the exact
+    minimiser of the objective given `items`.
     """
 
     users: Float32
@@ -72,7 +75,18 @@ def fit_als(
         items = fit(confidence, config, ends)
     # CG leaves a residue that grows with the conditioning; an item nobody interacted with is exactly 0.
     items[np.bincount(confidence.indices, minlength=confidence.shape[1]) == 0] = 0.0
-    return exact_users(confidence, items, config.regularization, config.frequency_exponent)
+    return exact_users(confidence, turned(items), config.regularization, config.frequency_exponent)
+
+
+def turned(items: Float32) -> Float32:
+    """The factors along their principal axes, the one that carries most first; float32, as `items`.
+
+    No score changes, since users are solved for in the same axes. YᵀY becomes diagonal, which makes folding in cheap
+    (`recsvc.scoring.foldin`), and runs that differ by a rotation alone become the same but for signs.
+    """
+    wide = items.astype(np.float64)
+    _, axes = np.linalg.eigh(_gram(wide))
+    return np.ascontiguousarray((wide @ axes[:, ::-1]).astype(np.float32))
 
 
 def _scalar(confidence: csr_matrix, config: AlsConfig, ends: Watch) -> Float32:
@@ -136,7 +150,7 @@ def exact_users(
         users = solve_rows(confidence, wide, gram, row_regularization(confidence, regularization, frequency_exponent))
     except np.linalg.LinAlgError as exc:
         raise DataInvalid("the user equations are singular; raise als.regularization in the settings") from exc
-    return Factors(users=users.astype(np.float32), items=items, gram=gram)
+    return Factors(users=users.astype(np.float32), items=items, gram=_along_axes(gram))
 
 
 def row_regularization(confidence: csr_matrix, regularization: float, frequency_exponent: float) -> Float64:
@@ -152,6 +166,15 @@ def _gram(factors: Real) -> Float64:
     """XᵀX, float64 (n_factors, n_factors), summed in the dtype of `factors`."""
     gram: Float64 = (factors.T @ factors).astype(np.float64, copy=False)
     return gram
+
+
+def _along_axes(gram: Float64) -> Float64:
+    """The diagonal of a Gram matrix that has nothing but rounding beside it; else the matrix itself."""
+    diagonal = np.maximum(gram.diagonal(), 0.0)
+    lengths = np.sqrt(diagonal)
+    beside = np.abs(gram)
+    np.fill_diagonal(beside, 0.0)
+    return diagonal if (beside <= _ROUNDING * np.outer(lengths, lengths)).all() else gram
 
 
 def _broken_off(why: object) -> DataInvalid:

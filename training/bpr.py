@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from tqdm import tqdm
 
 from recsvc.bundle.types import Float32
-from training.als import Factors, exact_users
+from training.als import Factors, exact_users, turned
 from training.config import AlsConfig, BprConfig
 from training.errors import DataInvalid
 from training.metrics import positives
@@ -55,4 +55,4 @@ def fit_bpr(confidence: csr_matrix, als: AlsConfig, bpr: BprConfig, *, progress:
         raise DataInvalid(f"the fit did not stay finite; {_REMEDY}")
     # The gradient leaves where it began what nobody has: such an item is 0, as in ALS.
     items[np.bincount(confidence.indices, weights=confidence.data > 0, minlength=confidence.shape[1]) == 0] = 0.0
-    return exact_users(confidence, items, als.regularization, als.frequency_exponent)
+    return exact_users(confidence, turned(items), als.regularization, als.frequency_exponent)

@@ -105,7 +105,7 @@ def check_shapes(bundle: Bundle) -> None:
         "item_ids.offsets": (len(bundle.items), n_items),
         "user_factors": (bundle.user_factors.shape, (n_users, n_factors)),
         "item_factors": (bundle.item_factors.shape, (n_items, n_factors)),
-        "gram": (bundle.gram.shape, (n_factors, n_factors)),
+        "gram": (bundle.gram.shape, (n_factors,) * min(bundle.gram.ndim, 2)),
         "interactions.indptr": (interactions.indptr.shape, (n_users + 1,)),
         "interactions.items": (len(interactions.items), int(interactions.indptr[-1])),
         "interactions.confidence": (interactions.confidence.shape, interactions.items.shape),

@@ -229,12 +229,12 @@ class Bundle:
     """One trained, versioned model, opened: every array is a read-only memory map.
 
     `user_factors` float32 (n_users, n_factors), row u belongs to `users[u]`; `item_factors` float32
-    (n_items, n_factors); `gram` float64 (n_factors, n_factors) = YᵀY of the item factors; `popularity` float32
-    (n_items,) the summed positive weight of each item; `trending` float32 (n_items,) recent weight against the
-    longer run, all 0 when the data has no times; `index` over the item factors, by inner product;
-    `content` None in format 1, and where nothing is known of the items; `neighbours` None before format 3, and where
-    no weight of the blend asks for them; `spectrum` None before format 4, and likewise; `orders` None in
-    bundles of releases that did not write them.
+    (n_items, n_factors); `gram` float64 = YᵀY of the item factors, (n_factors, n_factors) or, where they lie along
+    their principal axes, its diagonal (n_factors,); `popularity` float32 (n_items,) the summed positive weight of each
+    item; `trending` float32 (n_items,) recent weight against the longer run, all 0 when the data has no times; `index`
+    over the item factors, by inner product; `content` None in format 1, and where nothing is known of the items;
+    `neighbours` None before format 3, and where no weight of the blend asks for them; `spectrum` None before format 4,
+    and likewise; `orders` None in bundles of releases that did not write them.
     """
 
     path: Path

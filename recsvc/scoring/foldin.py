@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
-from scipy.linalg.lapack import dposv, dpotrs
+from scipy.linalg.lapack import dposv, dpotrf, dpotrs
 
 from recsvc.bundle.manifest import Objective
 from recsvc.bundle.types import Float32, Float64, Int32
@@ -15,12 +15,49 @@ NOTHING: Final = -1
 """Stands where there is no item to name."""
 
 
+class System(Protocol):
+    """The matrix A of a user's equations."""
+
+    def solve(self, columns: Float64) -> Float64:
+        """A⁻¹ of `columns` float64 (n_factors, k)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Dense:
+    """A by its Cholesky factor, float64 (n_factors, n_factors)."""
+
+    cholesky: Float64
+
+    def solve(self, columns: Float64) -> Float64:
+        solved: Float64 = dpotrs(self.cholesky, columns)[0]
+        return solved
+
+
+@dataclass(frozen=True, slots=True)
+class _LowRank:
+    """A = D + HᵀEH by Woodbury's identity (Henderson & Searle, SIAM Review 23(1), 1981): with W = HD⁻¹,
+    A⁻¹ = D⁻¹ − WᵀE^½ (I + E^½HD⁻¹HᵀE^½)⁻¹ E^½W, so of a history of n items n equations are solved.
+
+    `diagonal` float64 (n_factors,) = D; `scaled` float64 (n, n_factors) = E^½W; `cholesky` float64 (n, n) is the
+    bracket's.
+    """
+
+    diagonal: Float64
+    scaled: Float64
+    cholesky: Float64
+
+    def solve(self, columns: Float64) -> Float64:
+        inner, _ = dpotrs(self.cholesky, self.scaled @ columns)
+        solved: Float64 = columns / self.diagonal[:, None] - self.scaled.T @ inner
+        return solved
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
     """A user folded in: `vector` float32 (n_factors,), and what is needed to explain a score."""
 
     vector: Float32
-    _cholesky: Float64
+    _system: System
     _history: Float64
     _items: Int32
     _confidence: Float64
@@ -47,12 +84,8 @@ class Folded:
             return rows, np.zeros((len(rows), len(candidates)))
         own, shown = self._history[positive], candidates.astype(np.float64)
         # A is symmetric: solved for whichever side is the shorter one.
-        if len(own) <= len(shown):
-            solved, _ = dpotrs(self._cholesky, own.T)
-            terms = solved.T @ shown.T
-        else:
-            solved, _ = dpotrs(self._cholesky, shown.T)
-            terms = own @ solved
+        solve = self._system.solve
+        terms = solve(own.T).T @ shown.T if len(own) <= len(shown) else own @ solve(shown.T)
         return rows, terms * self._confidence[positive, None]
 
 
@@ -88,10 +121,12 @@ def fold_in(gram: Float64, item_factors: Float32, items: Int32, confidence: Floa
     """Solves for the user vector that the training objective gives this history.
 
     x = A⁻¹ Yᵀ C p with A = YᵀY + Yᵀ(C − I)Y + λI (Hu, Koren & Volinsky, ICDM 2008, equation 4).
-    `gram` float64 (n_factors, n_factors) = YᵀY; `item_factors` float32 (n_items, n_factors); `items` int32 (n,)
-    distinct item rows; `confidence` float32 (n,) signed as in `Interactions`; `regularization` the λ of this history
-    (`effective_regularization`). Computed in float64, as training's
-    last half-step is, so that a stored user folded in without news is the stored row.
+    `gram` float64 = YᵀY, (n_factors, n_factors) or, where the factors lie along their principal
+    axes, its diagonal (n_factors,): a history of n < n_factors items then takes a system of n equations;
+    `item_factors` float32 (n_items, n_factors); `items` int32 (n,) distinct item rows; `confidence` float32 (n,) signed
+    as in `Interactions`; `regularization` the λ of this history (`effective_regularization`). Computed in float64, as
+    training's last half-step is, so that a stored user folded in without news is the stored row. Raises LinAlgError
+    when the equations are singular.
     """
     return fold_in_vectors(gram, item_factors[items], items, confidence, regularization)
 
@@ -106,10 +141,34 @@ def fold_in_vectors(
     history = vectors.astype(np.float64)
     signed = confidence.astype(np.float64)
     extra = np.abs(signed) - 1.0
-    system = gram + (history * extra[:, None]).T @ history
-    system.flat[:: len(gram) + 1] += regularization
     target = history.T @ np.maximum(signed, 0.0)
+    if gram.ndim == 1 and 0 < len(history) < len(gram):
+        low_rank = _low_rank(gram + regularization, history, extra)
+        return Folded(low_rank.solve(target[:, None])[:, 0].astype(np.float32), low_rank, history, items, signed)
+    system = (history * extra[:, None]).T @ history
+    if gram.ndim == 1:
+        system.flat[:: len(gram) + 1] += gram + regularization
+    else:
+        system += gram
+        system.flat[:: len(gram) + 1] += regularization
     cholesky, solution, info = dposv(system, target)
     if info != 0:
-        raise np.linalg.LinAlgError("the fold-in system is singular; train with a regularisation above 0")
-    return Folded(solution.astype(np.float32), cholesky, history, items, signed)
+        raise _singular()
+    return Folded(solution.astype(np.float32), _Dense(cholesky), history, items, signed)
+
+
+def _low_rank(diagonal: Float64, history: Float64, extra: Float64) -> _LowRank:
+    if not (diagonal > 0).all():
+        raise _singular()
+    roots = np.sqrt(extra)[:, None]
+    scaled = roots * history / diagonal
+    inner = scaled @ (roots * history).T
+    inner.flat[:: len(history) + 1] += 1.0
+    cholesky, info = dpotrf(inner)
+    if info != 0:
+        raise _singular()
+    return _LowRank(diagonal, scaled, cholesky)
+
+
+def _singular() -> np.linalg.LinAlgError:
+    return np.linalg.LinAlgError("the fold-in system is singular; train with a regularisation above 0")

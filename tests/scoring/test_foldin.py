@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recsvc.bundle.manifest import Objective
 from recsvc.scoring.foldin import NOTHING, effective_regularization, fold_in, fold_in_vectors, strongest
 from tests.builders import RECIPE
+from training.als import turned
 
 
 def _problem(seed: int, n_items: int = 30, n_factors: int = 6):
@@ -34,6 +35,32 @@ def test_the_vector_minimises_the_confidence_weighted_squared_error(seed: int) -
     )
     folded = fold_in(wide.T @ wide, items, rows, confidence, 0.5)
     np.testing.assert_allclose(folded.vector, direct, rtol=1e-4, atol=1e-6)
+
+
+def _along_axes(items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The items along their principal axes, and the diagonal of their Gram matrix."""
+    along = turned(items)
+    wide = along.astype(np.float64)
+    return along, (wide.T @ wide).diagonal()
+
+
+@given(seed=st.integers(0, 10_000), own=st.integers(0, 60))
+@settings(max_examples=100, deadline=None)
+def test_along_principal_axes_a_short_history_takes_a_small_system_and_gives_the_same(seed: int, own: int) -> None:
+    rng = np.random.default_rng(seed)
+    along, diagonal = _along_axes(rng.standard_normal((80, 40)).astype(np.float32))
+    rows = rng.choice(80, size=own, replace=False).astype(np.int32)
+    confidence = (1 + rng.random(own) * 300).astype(np.float32) * rng.choice([1, 1, -1], size=own).astype(np.float32)
+    short = fold_in(diagonal, along, rows, confidence, 0.5)
+    dense = fold_in(np.diag(diagonal), along, rows, confidence, 0.5)
+    np.testing.assert_allclose(short.vector, dense.vector, rtol=1e-5, atol=1e-6)
+    for shown in (along[:3], along):
+        np.testing.assert_allclose(short.terms(shown)[1], dense.terms(shown)[1], rtol=1e-6, atol=1e-8)
+
+
+def test_along_principal_axes_a_singular_system_is_an_error_too() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="regularisation"):
+        fold_in(np.zeros(2), np.zeros((4, 2), np.float32), np.array([1], np.int32), np.array([2.0], np.float32), 0.0)
 
 
 def test_a_faded_pair_changes_nothing() -> None:
