@@ -50,7 +50,7 @@ class LeanRecommendations:
         kept = service.kept.get(_target(scope), now)
         if kept is None or not service.live.ready:
             return False
-        request_id = _request_id_if_plain(scope, self._state.keyring)
+        request_id = request_id_if_plain(scope, self._state.keyring)
         if request_id is None or await service.sequences.of(kept.user_id) != kept.sequence:
             return False
         body = b"".join((kept.before_token, kept.stamp.issue(int(now)), kept.after_token))
@@ -76,7 +76,7 @@ def _target(scope: Scope) -> bytes:
     return target
 
 
-def _request_id_if_plain(scope: Scope, keyring: Keyring) -> bytes | None:
+def request_id_if_plain(scope: Scope, keyring: Keyring) -> bytes | None:
     """The id of a request that may be answered here: the caller's own, or a fresh one; None for one that may not."""
     request_id = authorization = None
     for name, value in scope["headers"]:
