@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
@@ -13,7 +14,8 @@ from recsvc.serving.answer import Answer
 from recsvc.serving.candidates import Source
 from recsvc.serving.view import LiveView
 
-_SOURCES = {source.value: source for source in Source}
+_BY_MODEL: Final = frozenset(source.value for source in Source if source.by_model)
+_LABELS: Final = {source.value: source.label for source in Source}
 
 
 def json_response(content: dict[str, Any]) -> Response:
@@ -50,29 +52,23 @@ def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
-    view, candidates = answer.model.view, answer.page.candidates
+    view, page, titled = answer.model.view, answer.page, "title" in fields
+    item_id = cache(view.item_id)  # the same few items explain the whole page
     rendered = []
-    for position in answer.page.positions:
-        row = int(candidates.rows[position])
-        source = _SOURCES[int(candidates.sources[position])]
-        item: dict[str, Any] = {
-            "id": view.item_id(row),
-            "score": round(float(candidates.scores[position]), 6),
-            "source": source.label,
-            "reason": _reason(view, source, candidates.reasons[position].tolist(), answer.unnamed, "title" in fields),
-        }
+    for row, score, source, codes in zip(page.rows, page.scores, page.sources, page.reasons, strict=True):
+        item: dict[str, Any] = {"id": item_id(row), "score": round(score, 6), "source": _LABELS[source]}
+        if source in _BY_MODEL:
+            rows = [code for code in codes if code >= 0 and code not in answer.unnamed]
+            item["reason"] = {"type": "because_of", "items": [item_id(code) for code in rows]}
+            if titled:
+                item["reason"]["titles"] = [view.title(code) for code in rows]
+        else:
+            category = view.category_name(codes[0]) if codes[0] >= 0 else None
+            item["reason"] = {"type": _LABELS[source], "category": category}
         for field in fields:
             item[field] = _field(view, row, field)
         rendered.append(item)
     return rendered
-
-
-def _reason(view: LiveView, source: Source, codes: list[int], unnamed: Set[int], titled: bool) -> dict[str, Any]:
-    if source.by_model:
-        rows = [row for row in codes if row >= 0 and row not in unnamed]
-        because = {"type": "because_of", "items": [view.item_id(row) for row in rows]}
-        return because | {"titles": [view.title(row) for row in rows]} if titled else because
-    return {"type": source.label, "category": view.category_name(codes[0]) if codes[0] >= 0 else None}
 
 
 def _field(view: LiveView, row: int, name: str) -> str | list[str] | None:

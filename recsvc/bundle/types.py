@@ -39,7 +39,7 @@ class StringTable:
     `offsets` int64 (n + 1,), `data` uint8 (total bytes,). Both may be memory maps.
     """
 
-    __slots__ = ("_starts", "_view", "data", "offsets")
+    __slots__ = ("_count", "_starts", "_view", "data", "offsets")
 
     def __init__(self, offsets: Int64, data: UInt8) -> None:
         self.offsets = offsets
@@ -47,6 +47,7 @@ class StringTable:
         self._view = memoryview(data.data)
         # Indexing a memory view gives plain numbers, in half the time that an array takes.
         self._starts = memoryview(offsets.data)
+        self._count = len(offsets) - 1
 
     @classmethod
     def of(cls, strings: Iterable[str]) -> StringTable:
@@ -57,14 +58,14 @@ class StringTable:
         return cls(offsets, np.frombuffer(b"".join(encoded), dtype=np.uint8))
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return self._count
 
     def bytes_at(self, row: int) -> bytes:
         """The UTF-8 bytes of string `row`."""
         return self._view[self._starts[row] : self._starts[row + 1]].tobytes()
 
     def __getitem__(self, row: int) -> str:
-        if not 0 <= row < len(self):
+        if not 0 <= row < self._count:
             raise IndexError(row)
         return str(self._view[self._starts[row] : self._starts[row + 1]], "utf-8")
 

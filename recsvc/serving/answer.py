@@ -61,8 +61,7 @@ class Answer:
     @property
     def named_rows(self) -> tuple[int, ...]:
         """The rows of the items that the answer names, in its reasons too."""
-        shown = self.page.candidates.rows[self.page.positions].tolist()
-        return (*shown, *(row for row in named(self.page) if row >= 0 and row not in self.unnamed))
+        return (*self.page.rows, *(row for row in named(self.page) if row >= 0 and row not in self.unnamed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +84,4 @@ class SimilarUsers:
 
 def named(page: Page) -> list[int]:
     """The rows of the items in the reasons of the page."""
-    reasons, sources_of = page.candidates.reasons, page.candidates.sources
-    return [row for position in page.positions if sources_of[position] in _BY_MODEL for row in reasons[position]]
+    return [row for source, rows in zip(page.sources, page.reasons, strict=True) if source in _BY_MODEL for row in rows]

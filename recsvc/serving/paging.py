@@ -15,11 +15,38 @@ DEPTHS: Final = (100, 1_000, LONGEST_LIST)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`positions` in the candidate list, in order, and whether more may follow."""
+    """`positions` in the candidate list, in order, and whether more may follow.
+
+    The columns of `candidates` at these positions are given as plain numbers: one by one they cost ten times as much.
+    """
 
     candidates: CandidateList
     positions: list[int]
     more: bool
+
+    @property
+    def rows(self) -> list[int]:
+        """The item rows."""
+        rows: list[int] = self.candidates.rows[self.positions].tolist()
+        return rows
+
+    @property
+    def scores(self) -> list[float]:
+        """The scores."""
+        scores: list[float] = self.candidates.scores[self.positions].tolist()
+        return scores
+
+    @property
+    def sources(self) -> list[int]:
+        """The values of their `Source`."""
+        sources: list[int] = self.candidates.sources[self.positions].tolist()
+        return sources
+
+    @property
+    def reasons(self) -> list[list[int]]:
+        """The reasons, REASONS an item."""
+        reasons: list[list[int]] = self.candidates.reasons[self.positions].tolist()
+        return reasons
 
 
 def depths(needed: int) -> Iterator[int]:

@@ -274,7 +274,7 @@ class Recommender:
 
 def _degraded(page: Page, *, cached: bool) -> list[Degraded]:
     """What fell back in this page: a fallback of the list that the page does not show is none."""
-    filled = any(page.candidates.sources[position] == Source.POPULAR for position in page.positions)
+    filled = Source.POPULAR in page.sources
     own = [part for part in page.candidates.degraded if filled or part in _OF_THE_USER]
     return own if cached else [Degraded.CACHE, *own]
 
@@ -282,5 +282,4 @@ def _degraded(page: Page, *, cached: bool) -> list[Degraded]:
 def _next(model: ServedModel, page: Page, cursor: Cursor, categories: Sequence[str]) -> str | None:
     if not page.more:
         return None
-    shown = (model.view.bytes_at(int(page.candidates.rows[position])) for position in page.positions)
-    return cursors.encode(cursor.followed_by(shown), categories)
+    return cursors.encode(cursor.followed_by(map(model.view.bytes_at, page.rows)), categories)

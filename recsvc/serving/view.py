@@ -49,6 +49,7 @@ class LiveView:
 
     def __init__(self, bundle: Bundle, items: LiveItems) -> None:
         self._bundle = bundle
+        self._known = len(bundle.items)
         self._items = items
         self._version = 0
         self._live: dict[int, LiveItem] = {}
@@ -105,12 +106,12 @@ class LiveView:
 
     def bytes_at(self, row: int) -> bytes:
         """The UTF-8 bytes of the item's id."""
-        known = len(self._bundle.items)
+        known = self._known
         return self._bundle.items.bytes_at(row) if row < known else self._new_ids[row - known]
 
     def item_id(self, row: int) -> str:
         """The item's id."""
-        known = len(self._bundle.items)
+        known = self._known
         return self._bundle.items[row] if row < known else self._new_ids[row - known].decode("utf-8")
 
     def live(self, row: int) -> LiveItem | None:
