@@ -14,12 +14,11 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import State
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recsvc.api.dependencies import Service
 from recsvc.api.errors import api_error_response
-from recsvc.api.lean import ROUTE, answer_and_keep, request_id_if_plain
+from recsvc.api.lean import JSON, ROUTE, body_of, keep, request_id_if_plain
 from recsvc.api.middleware import RequestContextMiddleware, UnhandledErrorMiddleware
 from recsvc.api.parameters import DEFAULT_LIMIT, FIELDS, MAX_CATEGORIES, MAX_EXCLUDED, checked_fields
 from recsvc.api.serving_errors import api_error
@@ -79,11 +78,13 @@ class PlainRecommendations:
         try:
             answer = await service.recommender.recommend(asked.user_id, asked.filters)
         except ServingError as exc:
-            response = api_error_response(scope, api_error(exc, "#/query"))
-        else:
-            body = answer_and_keep(scope, service, answer, asked.fields, epoch)
-            response = Response(body, media_type="application/json")
-        await response(scope, receive, send)
+            await api_error_response(scope, api_error(exc, "#/query"))(scope, receive, send)
+            return
+        body = body_of(answer, asked.fields)
+        headers = [(b"content-length", b"%d" % len(body)), JSON]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        keep(scope, service, answer, body, epoch)  # which nobody has to wait for
 
 
 def asked_by(raw_path: bytes, query: bytes) -> Asked | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -52,16 +51,17 @@ def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
-    view, page, titled = answer.model.view, answer.page, "title" in fields
-    item_id = cache(view.item_id)  # the same few items explain the whole page
+    view, page = answer.model.view, answer.page
+    explaining = _texts(view, page.named - answer.unnamed)
     rendered = []
-    for row, score, source, codes in zip(page.rows, page.scores, page.sources, page.reasons, strict=True):
-        item: dict[str, Any] = {"id": item_id(row), "score": round(score, 6), "source": _LABELS[source]}
+    for item_id, row, score, source, codes in zip(
+        view.all_bytes(page.rows), page.rows, page.scores, page.sources, page.reasons, strict=True
+    ):
+        item: dict[str, Any] = {"id": item_id.decode("utf-8"), "score": round(score, 6), "source": _LABELS[source]}
         if source in _BY_MODEL:
-            rows = [code for code in codes if code >= 0 and code not in answer.unnamed]
-            item["reason"] = {"type": "because_of", "items": [item_id(code) for code in rows]}
-            if titled:
-                item["reason"]["titles"] = [view.title(code) for code in rows]
+            item["reason"] = {"type": "because_of", "items": [explaining[code] for code in codes if code in explaining]}
+            if "title" in fields:
+                item["reason"]["titles"] = [view.title(code) for code in codes if code in explaining]
         else:
             category = view.category_name(codes[0]) if codes[0] >= 0 else None
             item["reason"] = {"type": _LABELS[source], "category": category}
@@ -69,6 +69,12 @@ def _items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
             item[field] = _field(view, row, field)
         rendered.append(item)
     return rendered
+
+
+def _texts(view: LiveView, rows: Set[int]) -> dict[int, str]:
+    """The id of each of the rows."""
+    ordered = tuple(rows)
+    return {row: item_id.decode("utf-8") for row, item_id in zip(ordered, view.all_bytes(ordered), strict=True)}
 
 
 def _field(view: LiveView, row: int, name: str) -> str | list[str] | None:

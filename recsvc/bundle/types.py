@@ -5,7 +5,7 @@ An id is what callers know (a string); a row is what arrays know (an integer). T
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NewType
@@ -64,6 +64,11 @@ class StringTable:
         """The UTF-8 bytes of string `row`."""
         return self._view[self._starts[row] : self._starts[row + 1]].tobytes()
 
+    def all_bytes(self, rows: Sequence[int]) -> list[bytes]:
+        """The UTF-8 bytes of the strings of these rows, in their order."""
+        view, starts = self._view, self._starts
+        return [view[starts[row] : starts[row + 1]].tobytes() for row in rows]
+
     def __getitem__(self, row: int) -> str:
         if not 0 <= row < self._count:
             raise IndexError(row)
@@ -90,14 +95,14 @@ class IdTable(StringTable):
             wanted = value.encode("utf-8")
         except UnicodeEncodeError:
             return None
-        low, high = 0, len(self)
+        view, starts, low, high = self._view, self._starts, 0, self._count
         while low < high:
             middle = (low + high) // 2
-            if self.bytes_at(middle) < wanted:
+            if view[starts[middle] : starts[middle + 1]].tobytes() < wanted:
                 low = middle + 1
             else:
                 high = middle
-        return low if low < len(self) and self.bytes_at(low) == wanted else None
+        return low if low < self._count and self.bytes_at(low) == wanted else None
 
     def rows_of(self, values: Iterable[str]) -> Int32:
         """The rows of those ids that are known, in their order; int32 (≤ len(values),)."""

@@ -14,7 +14,7 @@ from recsvc.experiments.assignment import Who
 from recsvc.experiments.exploring import POOL
 from recsvc.serving import cursor as cursors
 from recsvc.serving import sources
-from recsvc.serving.answer import Answer, Filters, SimilarUsers, named
+from recsvc.serving.answer import Answer, Filters, SimilarUsers
 from recsvc.serving.cache import CandidateCache, Found, normal
 from recsvc.serving.candidates import Source
 from recsvc.serving.computing import Computing
@@ -222,7 +222,7 @@ class Recommender:
             next_cursor=_next(model, page, cursor, filters.categories),
             degraded=degraded,
             user_id=user_id,
-            unnamed=model.view.not_shown(named(page), self._clock()),
+            unnamed=model.view.not_shown(page.named, self._clock()),
             found=found,
             part=part,
         )
@@ -282,4 +282,4 @@ def _degraded(page: Page, *, cached: bool) -> list[Degraded]:
 def _next(model: ServedModel, page: Page, cursor: Cursor, categories: Sequence[str]) -> str | None:
     if not page.more:
         return None
-    return cursors.encode(cursor.followed_by(map(model.view.bytes_at, page.rows)), categories)
+    return cursors.encode(cursor.followed_by(model.view.all_bytes(page.rows)), categories)

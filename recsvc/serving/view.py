@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
@@ -113,6 +113,12 @@ class LiveView:
         """The item's id."""
         known = self._known
         return self._bundle.items[row] if row < known else self._new_ids[row - known].decode("utf-8")
+
+    def all_bytes(self, rows: Sequence[int]) -> list[bytes]:
+        """The UTF-8 bytes of the ids of these rows, in their order."""
+        if not self._new_ids:
+            return self._bundle.items.all_bytes(rows)
+        return [self.bytes_at(row) for row in rows]
 
     def live(self, row: int) -> LiveItem | None:
         """What is known of the item since the bundle, which is then all that counts; None when nothing is."""

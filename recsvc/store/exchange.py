@@ -46,7 +46,8 @@ class Exchange:
             return await pool.get_connection()
         connection = self._at_hand.pop()
         try:
-            await pool.ensure_connection(connection)  # Redis may have closed it meanwhile
+            if not connection.is_connected or await connection.can_read():  # Redis closed it meanwhile
+                await pool.ensure_connection(connection)
         except BaseException:
             await pool.release(connection)
             raise
