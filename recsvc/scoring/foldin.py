@@ -41,30 +41,32 @@ class Folded:
         `candidates` float32 (k, n_factors). The columns sum to the scores, which negative confidences only lower
         through A.
         """
-        positive = self._confidence > 0
-        rows = self._items[positive]
+        own, rows, confidence = self._history, self._items, self._confidence
+        positive = confidence > 0
+        if not positive.all():
+            own, rows, confidence = own[positive], rows[positive], confidence[positive]
         if not len(rows) or not len(candidates):
             return rows, np.zeros((len(rows), len(candidates)))
-        own, shown = self._history[positive], candidates.astype(np.float64)
+        shown = candidates.astype(np.float64)
         # A is symmetric: solved for whichever side is the shorter one.
         if len(own) <= len(shown):
-            solved, _ = dpotrs(self._cholesky, own.T)
+            solved, _ = dpotrs(self._cholesky, own.T, lower=1)
             terms = solved.T @ shown.T
         else:
-            solved, _ = dpotrs(self._cholesky, shown.T)
+            solved, _ = dpotrs(self._cholesky, shown.T, lower=1)
             terms = own @ solved
-        return rows, terms * self._confidence[positive, None]
+        return rows, terms * confidence[:, None]
 
 
 def strongest(rows: Int32, terms: Float64, per_item: int) -> Int32:
     """For each column of `terms` (p, k) the rows int32 (p,) of its largest positive terms, best first, equal ones in
     their order; int32 (k, per_item), NOTHING where there are no more."""
     found = np.full((terms.shape[1], per_item), NOTHING, dtype=np.int32)
-    left, columns = terms.copy(), np.arange(terms.shape[1])
+    left, columns = terms.T.copy(), np.arange(terms.shape[1])
     for place in range(min(per_item, len(rows))):
-        best = np.argmax(left, axis=0)
-        found[:, place] = np.where(left[best, columns] > 0, rows[best], NOTHING)
-        left[best, columns] = -np.inf
+        best = left.argmax(axis=1)
+        found[:, place] = np.where(left[columns, best] > 0, rows[best], NOTHING)
+        left[columns, best] = -np.inf
     return found
 
 
@@ -107,9 +109,10 @@ def fold_in_vectors(
     signed = confidence.astype(np.float64)
     extra = np.abs(signed) - 1.0
     system = gram + (history * extra[:, None]).T @ history
-    system.flat[:: len(gram) + 1] += regularization
+    system.reshape(-1)[:: len(gram) + 1] += regularization
     target = history.T @ np.maximum(signed, 0.0)
-    cholesky, solution, info = dposv(system, target)
+    # LAPACK reads columns: the transpose of the symmetric system is solved in place, where the system would be copied.
+    cholesky, solution, info = dposv(system.T, target, lower=1, overwrite_a=1, overwrite_b=1)
     if info != 0:
         raise np.linalg.LinAlgError("the fold-in system is singular; train with a regularisation above 0")
     return Folded(solution.astype(np.float32), cholesky, history, items, signed)
