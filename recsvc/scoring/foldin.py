@@ -108,7 +108,8 @@ def fold_in_vectors(
     history = vectors.astype(np.float64)
     signed = confidence.astype(np.float64)
     extra = np.abs(signed) - 1.0
-    system = gram + (history * extra[:, None]).T @ history
+    system = (history * extra[:, None]).T @ history
+    system += gram
     system.reshape(-1)[:: len(gram) + 1] += regularization
     target = history.T @ np.maximum(signed, 0.0)
     # LAPACK reads columns: the transpose of the symmetric system is solved in place, where the system would be copied.
