@@ -24,7 +24,7 @@ from recsvc.bundle.manifest import (
 from recsvc.bundle.reader import open_bundle
 from recsvc.bundle.types import NO_TIME, Bundle, ContentMap, IdTable, Interactions, Neighbours
 from recsvc.bundle.writer import Contents, new_version, write_bundle
-from training.als import exact_users
+from training.als import exact_users, turned
 from training.catalogue import build_catalogue
 from training.config import SpectrumConfig
 from training.index import build_index
@@ -72,7 +72,7 @@ def make_contents(
     sign = rng.choice([1.0, 1.0, 1.0, -1.0], size=len(items))
     confidence = (sign * (1 + 10 * rng.random(len(items)))).astype(np.float32)
     matrix = csr_matrix((confidence, items, indptr), shape=(n_users, n_items))
-    factors = exact_users(matrix, rng.standard_normal((n_items, n_factors)).astype(np.float32), 1.0)
+    factors = exact_users(matrix, turned(rng.standard_normal((n_items, n_factors)).astype(np.float32)), 1.0)
     columns = ItemColumns(
         titles=[f"Title of item {i}" for i in range(n_items)],
         creators=[f"creator-{i % 7}" for i in range(n_items)],

@@ -1,4 +1,4 @@
-"""What stands before the framework: the bound on requests under way, and the short way to answers that are kept."""
+"""What stands before the framework: the bound on requests under way, and the short ways to recommendations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from recsvc.api.errors import REQUEST_ID_KEY, Overloaded, api_error_response
 from recsvc.api.lean import LeanRecommendations
 from recsvc.api.middleware import REQUEST_ID_HEADER, fresh_request_id
+from recsvc.api.plain import PlainRecommendations
 from recsvc.telemetry import Telemetry
 
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -21,7 +22,7 @@ class Front:
 
     Kept answers go out at once. Of other requests only so many are under way at a time, and of recommendations that are
     to be made only as many as are made in time: further ones are answered 503 before they cost anything. Work that
-    waits longer than its caller does is done for nobody.
+    waits longer than its caller does is done for nobody. Plain requests among them are made without the framework.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Front:
         """`state` is the app's."""
         self._app = app
         self._lean = LeanRecommendations(state, telemetry)
+        self._plain = PlainRecommendations(state, telemetry)
         self._most_requests = most_requests
         self._most_computations = most_computations
         self._requests = 0
@@ -52,8 +54,9 @@ class Front:
             return
         self._requests += 1
         self._computations += computes
+        app: ASGIApp = self._plain if computes and self._plain.takes(scope) else self._app
         try:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         finally:
             self._requests -= 1
             self._computations -= computes

@@ -8,6 +8,7 @@ does not hold, Redis away.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -25,7 +26,7 @@ from recsvc.telemetry import RouteTally, Telemetry
 ROUTE: Final = "/v1/users/{user_id:path}/recommendations"
 _ENDING: Final = b"/recommendations"
 _BEFORE_TOKEN: Final = b'"recommendation_id":"'
-_JSON: Final = (b"content-type", b"application/json")
+JSON: Final = (b"content-type", b"application/json")
 
 
 class LeanRecommendations:
@@ -50,25 +51,28 @@ class LeanRecommendations:
         kept = service.kept.get(_target(scope), now)
         if kept is None or not service.live.ready:
             return False
-        request_id = _request_id_if_plain(scope, self._state.keyring)
+        request_id = request_id_if_plain(scope, self._state.keyring)
         if request_id is None or await service.sequences.of(kept.user_id) != kept.sequence:
             return False
         body = b"".join((kept.before_token, kept.stamp.issue(int(now)), kept.after_token))
-        headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+        headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._tally.count(time.perf_counter() - began, kept.degraded, kept.part.arms)
         return True
 
 
-def answer_and_keep(scope: Scope, service: Service, answer: Answer, fields: list[str], epoch: object) -> bytes:
-    """The body of an answer that was begun in that epoch, kept for who asks for the same again."""
-    body = orjson.dumps(rendering.recommendations(answer, fields))
+def body_of(answer: Answer, fields: Sequence[str]) -> bytes:
+    """The body of an answer."""
+    return orjson.dumps(rendering.recommendations(answer, fields))
+
+
+def keep(scope: Scope, service: Service, answer: Answer, body: bytes, epoch: object) -> None:
+    """Keeps the body of an answer that was begun in that epoch for who asks for the same again."""
     # Inside of JSON strings a quotation mark is escaped, so what is found is the key itself.
     start, _, rest = body.partition(_BEFORE_TOKEN)
     _token, _, end = rest.partition(b'"')
     service.kept.keep(_target(scope), answer, start + _BEFORE_TOKEN, b'"' + end, service.clock(), epoch=epoch)
-    return body
 
 
 def _target(scope: Scope) -> bytes:
@@ -76,7 +80,7 @@ def _target(scope: Scope) -> bytes:
     return target
 
 
-def _request_id_if_plain(scope: Scope, keyring: Keyring) -> bytes | None:
+def request_id_if_plain(scope: Scope, keyring: Keyring) -> bytes | None:
     """The id of a request that may be answered here: the caller's own, or a fresh one; None for one that may not."""
     request_id = authorization = None
     for name, value in scope["headers"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import Path, Query
@@ -25,7 +26,8 @@ def _checked_id(value: str) -> str:
     return value
 
 
-def _checked_fields(values: list[str]) -> list[str]:
+def checked_fields(values: Sequence[str]) -> list[str]:
+    """The field names in the values of the parameter, which commas may part. Raises ValueError for an unknown one."""
     names = [name.strip() for value in values for name in value.split(",") if name.strip()]
     unknown = next((name for name in names if name not in FIELDS), None)
     if unknown is not None:
@@ -69,7 +71,7 @@ FieldsQuery = Annotated[
         description="Catalogue fields of each item: title, categories, creator, published_at. Commas or repeated.",
         examples=[["title,creator"]],
     ),
-    AfterValidator(_checked_fields),
+    AfterValidator(checked_fields),
 ]
 CursorQuery = Annotated[str | None, Query(description="`next_cursor` of the page before, with the same categories.")]
 ModelQuery = Annotated[str | None, Query(description="A version of the registry instead of the champion.")]
@@ -82,6 +84,6 @@ VariantQuery = Annotated[Choice | None, Query(description=VARIANT)]
 AssignedQuery = Annotated[Choice | None, Query(description=ASSIGNED)]
 FieldsBody = Annotated[
     list[str],
-    AfterValidator(_checked_fields),
+    AfterValidator(checked_fields),
     Field(description="Catalogue fields of each item: title, categories, creator, published_at."),
 ]

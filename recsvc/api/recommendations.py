@@ -74,7 +74,8 @@ async def recommend(
     service = service_of(request)
     epoch = service.kept.epoch()
     answer = await service.recommender.recommend(user_id, filters)
-    body = lean.answer_and_keep(request.scope, service, answer, fields, epoch)
+    body = lean.body_of(answer, fields)
+    lean.keep(request.scope, service, answer, body, epoch)
     return Response(body, media_type="application/json")
 
 

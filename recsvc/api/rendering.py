@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
@@ -13,7 +13,8 @@ from recsvc.serving.answer import Answer
 from recsvc.serving.candidates import Source
 from recsvc.serving.view import LiveView
 
-_SOURCES = {source.value: source for source in Source}
+_BY_MODEL: Final = frozenset(source.value for source in Source if source.by_model)
+_LABELS: Final = {source.value: source.label for source in Source}
 
 
 def json_response(content: dict[str, Any]) -> Response:
@@ -50,29 +51,30 @@ def items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _items(answer: Answer, fields: Sequence[str]) -> list[dict[str, Any]]:
-    view, candidates = answer.model.view, answer.page.candidates
+    view, page = answer.model.view, answer.page
+    explaining = _texts(view, page.named - answer.unnamed)
     rendered = []
-    for position in answer.page.positions:
-        row = int(candidates.rows[position])
-        source = _SOURCES[int(candidates.sources[position])]
-        item: dict[str, Any] = {
-            "id": view.item_id(row),
-            "score": round(float(candidates.scores[position]), 6),
-            "source": source.label,
-            "reason": _reason(view, source, candidates.reasons[position].tolist(), answer.unnamed, "title" in fields),
-        }
+    for item_id, row, score, source, codes in zip(
+        view.all_bytes(page.rows), page.rows, page.scores, page.sources, page.reasons, strict=True
+    ):
+        item: dict[str, Any] = {"id": item_id.decode("utf-8"), "score": round(score, 6), "source": _LABELS[source]}
+        if source in _BY_MODEL:
+            item["reason"] = {"type": "because_of", "items": [explaining[code] for code in codes if code in explaining]}
+            if "title" in fields:
+                item["reason"]["titles"] = [view.title(code) for code in codes if code in explaining]
+        else:
+            category = view.category_name(codes[0]) if codes[0] >= 0 else None
+            item["reason"] = {"type": _LABELS[source], "category": category}
         for field in fields:
             item[field] = _field(view, row, field)
         rendered.append(item)
     return rendered
 
 
-def _reason(view: LiveView, source: Source, codes: list[int], unnamed: Set[int], titled: bool) -> dict[str, Any]:
-    if source.by_model:
-        rows = [row for row in codes if row >= 0 and row not in unnamed]
-        because = {"type": "because_of", "items": [view.item_id(row) for row in rows]}
-        return because | {"titles": [view.title(row) for row in rows]} if titled else because
-    return {"type": source.label, "category": view.category_name(codes[0]) if codes[0] >= 0 else None}
+def _texts(view: LiveView, rows: Set[int]) -> dict[int, str]:
+    """The id of each of the rows."""
+    ordered = tuple(rows)
+    return {row: item_id.decode("utf-8") for row, item_id in zip(ordered, view.all_bytes(ordered), strict=True)}
 
 
 def _field(view: LiveView, row: int, name: str) -> str | list[str] | None:

@@ -5,7 +5,7 @@ An id is what callers know (a string); a row is what arrays know (an integer). T
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NewType
@@ -39,7 +39,7 @@ class StringTable:
     `offsets` int64 (n + 1,), `data` uint8 (total bytes,). Both may be memory maps.
     """
 
-    __slots__ = ("_starts", "_view", "data", "offsets")
+    __slots__ = ("_count", "_starts", "_view", "data", "offsets")
 
     def __init__(self, offsets: Int64, data: UInt8) -> None:
         self.offsets = offsets
@@ -47,6 +47,7 @@ class StringTable:
         self._view = memoryview(data.data)
         # Indexing a memory view gives plain numbers, in half the time that an array takes.
         self._starts = memoryview(offsets.data)
+        self._count = len(offsets) - 1
 
     @classmethod
     def of(cls, strings: Iterable[str]) -> StringTable:
@@ -57,14 +58,19 @@ class StringTable:
         return cls(offsets, np.frombuffer(b"".join(encoded), dtype=np.uint8))
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return self._count
 
     def bytes_at(self, row: int) -> bytes:
         """The UTF-8 bytes of string `row`."""
         return self._view[self._starts[row] : self._starts[row + 1]].tobytes()
 
+    def all_bytes(self, rows: Sequence[int]) -> list[bytes]:
+        """The UTF-8 bytes of the strings of these rows, in their order."""
+        view, starts = self._view, self._starts
+        return [view[starts[row] : starts[row + 1]].tobytes() for row in rows]
+
     def __getitem__(self, row: int) -> str:
-        if not 0 <= row < len(self):
+        if not 0 <= row < self._count:
             raise IndexError(row)
         return str(self._view[self._starts[row] : self._starts[row + 1]], "utf-8")
 
@@ -89,14 +95,14 @@ class IdTable(StringTable):
             wanted = value.encode("utf-8")
         except UnicodeEncodeError:
             return None
-        low, high = 0, len(self)
+        view, starts, low, high = self._view, self._starts, 0, self._count
         while low < high:
             middle = (low + high) // 2
-            if self.bytes_at(middle) < wanted:
+            if view[starts[middle] : starts[middle + 1]].tobytes() < wanted:
                 low = middle + 1
             else:
                 high = middle
-        return low if low < len(self) and self.bytes_at(low) == wanted else None
+        return low if low < self._count and self.bytes_at(low) == wanted else None
 
     def rows_of(self, values: Iterable[str]) -> Int32:
         """The rows of those ids that are known, in their order; int32 (≤ len(values),)."""

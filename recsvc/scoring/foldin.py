@@ -29,7 +29,7 @@ class _Dense:
     cholesky: Float64
 
     def solve(self, columns: Float64) -> Float64:
-        solved: Float64 = dpotrs(self.cholesky, columns)[0]
+        solved: Float64 = dpotrs(self.cholesky, columns, lower=1)[0]
         return solved
 
 
@@ -47,7 +47,7 @@ class _LowRank:
     cholesky: Float64
 
     def solve(self, columns: Float64) -> Float64:
-        inner, _ = dpotrs(self.cholesky, self.scaled @ columns)
+        inner, _ = dpotrs(self.cholesky, self.scaled @ columns, lower=1)
         solved: Float64 = columns / self.diagonal[:, None] - self.scaled.T @ inner
         return solved
 
@@ -78,26 +78,28 @@ class Folded:
         `candidates` float32 (k, n_factors). The columns sum to the scores, which negative confidences only lower
         through A.
         """
-        positive = self._confidence > 0
-        rows = self._items[positive]
+        own, rows, confidence = self._history, self._items, self._confidence
+        positive = confidence > 0
+        if not positive.all():
+            own, rows, confidence = own[positive], rows[positive], confidence[positive]
         if not len(rows) or not len(candidates):
             return rows, np.zeros((len(rows), len(candidates)))
-        own, shown = self._history[positive], candidates.astype(np.float64)
+        shown = candidates.astype(np.float64)
         # A is symmetric: solved for whichever side is the shorter one.
         solve = self._system.solve
         terms = solve(own.T).T @ shown.T if len(own) <= len(shown) else own @ solve(shown.T)
-        return rows, terms * self._confidence[positive, None]
+        return rows, terms * confidence[:, None]
 
 
 def strongest(rows: Int32, terms: Float64, per_item: int) -> Int32:
     """For each column of `terms` (p, k) the rows int32 (p,) of its largest positive terms, best first, equal ones in
     their order; int32 (k, per_item), NOTHING where there are no more."""
     found = np.full((terms.shape[1], per_item), NOTHING, dtype=np.int32)
-    left, columns = terms.copy(), np.arange(terms.shape[1])
+    left, columns = terms.T.copy(), np.arange(terms.shape[1])
     for place in range(min(per_item, len(rows))):
-        best = np.argmax(left, axis=0)
-        found[:, place] = np.where(left[best, columns] > 0, rows[best], NOTHING)
-        left[best, columns] = -np.inf
+        best = left.argmax(axis=1)
+        found[:, place] = np.where(left[columns, best] > 0, rows[best], NOTHING)
+        left[columns, best] = -np.inf
     return found
 
 
@@ -147,11 +149,12 @@ def fold_in_vectors(
         return Folded(low_rank.solve(target[:, None])[:, 0].astype(np.float32), low_rank, history, items, signed)
     system = (history * extra[:, None]).T @ history
     if gram.ndim == 1:
-        system.flat[:: len(gram) + 1] += gram + regularization
+        system.reshape(-1)[:: len(gram) + 1] += gram + regularization
     else:
         system += gram
-        system.flat[:: len(gram) + 1] += regularization
-    cholesky, solution, info = dposv(system, target)
+        system.reshape(-1)[:: len(gram) + 1] += regularization
+    # LAPACK reads columns: the transpose of the symmetric system is solved in place, where the system would be copied.
+    cholesky, solution, info = dposv(system.T, target, lower=1, overwrite_a=1, overwrite_b=1)
     if info != 0:
         raise _singular()
     return Folded(solution.astype(np.float32), _Dense(cholesky), history, items, signed)
@@ -160,11 +163,11 @@ def fold_in_vectors(
 def _low_rank(diagonal: Float64, history: Float64, extra: Float64) -> _LowRank:
     if not (diagonal > 0).all():
         raise _singular()
-    roots = np.sqrt(extra)[:, None]
-    scaled = roots * history / diagonal
-    inner = scaled @ (roots * history).T
-    inner.flat[:: len(history) + 1] += 1.0
-    cholesky, info = dpotrf(inner)
+    weighted = np.sqrt(extra)[:, None] * history
+    scaled = weighted / diagonal
+    inner = scaled @ weighted.T
+    inner.reshape(-1)[:: len(history) + 1] += 1.0
+    cholesky, info = dpotrf(inner.T, lower=1, overwrite_a=1)
     if info != 0:
         raise _singular()
     return _LowRank(diagonal, scaled, cholesky)

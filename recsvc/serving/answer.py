@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from typing import Final
 
 from recsvc.serving.cache import Found
-from recsvc.serving.candidates import Source
 from recsvc.serving.degraded import Degraded
 from recsvc.serving.experimenting import NO_PART, Chosen, Part
 from recsvc.serving.paging import Page
 from recsvc.serving.served import ServedModel
 from recsvc.tokens import Stamp
-
-_BY_MODEL: Final = frozenset(source.value for source in Source if source.by_model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +57,7 @@ class Answer:
     @property
     def named_rows(self) -> tuple[int, ...]:
         """The rows of the items that the answer names, in its reasons too."""
-        shown = self.page.candidates.rows[self.page.positions].tolist()
-        return (*shown, *(row for row in named(self.page) if row >= 0 and row not in self.unnamed))
+        return (*self.page.rows, *(self.page.named - self.unnamed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +76,3 @@ class SimilarUsers:
     model: ServedModel
     users: list[tuple[int, float]]
     degraded: list[Degraded] = field(default_factory=list)
-
-
-def named(page: Page) -> list[int]:
-    """The rows of the items in the reasons of the page."""
-    reasons, sources_of = page.candidates.reasons, page.candidates.sources
-    return [row for position in page.positions if sources_of[position] in _BY_MODEL for row in reasons[position]]

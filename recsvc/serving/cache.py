@@ -8,6 +8,7 @@ import math
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from recsvc.serving.cached_list import decode, encode
@@ -29,6 +30,8 @@ _CHANGES_SECONDS: Final = 2.0
 """A list that is younger than a change of an item by no more than that may not know of it: its process may have read
 the change later, and clocks differ."""
 
+_DIGESTS_KEPT: Final = 256
+
 
 @dataclass(frozen=True, slots=True)
 class ListKey:
@@ -42,9 +45,7 @@ class ListKey:
     @property
     def digest(self) -> str:
         """All but the user, in 11 characters: it stands in Redis for each list."""
-        text = "\0".join([self.model, str(self.depth), *self.categories])
-        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+        return _digest(self.model, self.depth, self.categories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ class CandidateCache:
         """A list older than `new_items_seconds` is computed again when items came since."""
         self._state = state
         self._new_items_seconds = new_items_seconds
-        self._telemetry = telemetry
+        self._hits, self._misses = telemetry.cache.labels("hit"), telemetry.cache.labels("miss")
+        self._unavailable = telemetry.cache.labels("unavailable")
         self._flights: SingleFlight[Found] = SingleFlight()
         self._unwritten: dict[_Flight, Found] = {}
         self._marked: dict[_Flight, asyncio.Event] = {}
@@ -107,15 +109,15 @@ class CandidateCache:
         try:
             look = await self._look(key, model, mark=mark)
         except StoreUnavailable:
-            self._telemetry.cache.labels("unavailable").inc()
+            self._unavailable.inc()
             raise
         if look.found is not None:
-            self._telemetry.cache.labels("hit").inc()
+            self._hits.inc()
         return look
 
     async def compute(self, key: ListKey, model: ServedModel, look: Look, compute: Compute) -> Found:
         """The list of a `look` that found none, computed once and written. Raises only what `compute` raises."""
-        self._telemetry.cache.labels("miss").inc()
+        self._misses.inc()
         read = look.read
         flight = _flight(key, read)
         marked = self._marked.setdefault(flight, asyncio.Event())
@@ -178,7 +180,7 @@ class CandidateCache:
         try:
             look = await self._others(key, model, read, marked)
         except StoreUnavailable:
-            self._telemetry.cache.labels("unavailable").inc()
+            self._unavailable.inc()
             return Found(await compute(read), cached=False)
         if look.found is not None:
             return look.found
@@ -211,7 +213,7 @@ class CandidateCache:
             value = encode(found.candidates, model.bundle, model.view)
             await self._state.put_list(read.user_id, key.digest, read.sequence, value)
         except StoreUnavailable:
-            self._telemetry.cache.labels("unavailable").inc()
+            self._unavailable.inc()
         finally:
             # Who looked before it was written, and hears of it now, still finds it here.
             asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._unwritten.pop, _flight(key, read), None)
@@ -221,7 +223,7 @@ class CandidateCache:
             await self._state.release(read.user_id, key.digest, read.sequence)
         except StoreUnavailable:
             # The mark goes by itself.
-            self._telemetry.cache.labels("unavailable").inc()
+            self._unavailable.inc()
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         # The loop itself holds tasks weakly: one that nobody holds may be collected before its end.
@@ -233,6 +235,13 @@ class CandidateCache:
 def normal(categories: Sequence[str]) -> tuple[str, ...]:
     """Categories in the one order in which they are part of a key."""
     return tuple(sorted(set(categories)))
+
+
+@lru_cache(_DIGESTS_KEPT)
+def _digest(model: str, depth: int, categories: tuple[str, ...]) -> str:
+    text = "\0".join([model, str(depth), *categories])
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def own_sequence(user_id: str, read: UserRead) -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,17 +39,16 @@ class Cursor:
 
     def followed_by(self, item_ids: Iterable[bytes]) -> Cursor:
         """The cursor after a page of these items (UTF-8 ids)."""
-        return Cursor(self.shown + tuple(fingerprint(item) for item in item_ids))
+        return Cursor(self.shown + tuple(map(fingerprint, item_ids)))
 
 
-def fingerprint(item_id: bytes) -> int:
-    """Four bytes of an item id (UTF-8): its CRC-32."""
-    return zlib.crc32(item_id)
+fingerprint: Final = zlib.crc32
+"""Four bytes of an item id (UTF-8)."""
 
 
 def encode(cursor: Cursor, categories: Sequence[str]) -> str:
     """The cursor as text, bound to these categories."""
-    raw = _digest(categories) + np.array(cursor.shown, dtype="<u4").tobytes()
+    raw = _digest(categories) + struct.pack(f"<{len(cursor.shown)}I", *cursor.shown)
     return _PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
 
 

@@ -89,14 +89,15 @@ def eligible(
     """
     changed = view.changed
     allowed = _of_categories(view, changed, categories)
-    shown = (changed.visible_from <= now) & (now < changed.visible_until)
-    allowed[changed.rows[~shown]] = False
     allowed[consumed[consumed < changed.n_rows]] = False
     factors: Float32 | None = None
-    lower = changed.quality < 1.0
-    if lower.any():
-        factors = np.ones(changed.n_rows, dtype=np.float32)
-        factors[changed.rows[lower]] = changed.quality[lower]
+    if len(changed.rows):
+        shown = (changed.visible_from <= now) & (now < changed.visible_until)
+        allowed[changed.rows[~shown]] = False
+        lower = changed.quality < 1.0
+        if lower.any():
+            factors = np.ones(changed.n_rows, dtype=np.float32)
+            factors[changed.rows[lower]] = changed.quality[lower]
     if unwanted:
         factors = np.ones(changed.n_rows, dtype=np.float32) if factors is None else factors
         _leave_out(view, changed, unwanted, allowed, factors)

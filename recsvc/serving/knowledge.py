@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -81,7 +81,14 @@ def of_user(model: ServedModel, user_id: str, news: UserNews, now: float) -> Kno
     Of the events those count that came after what the model was trained on, and are at most NEWS_DAYS old; whatever
     their age, their items do not come back.
     """
-    stored = of_history(model.history(user_id))
+    stored = replace(
+        of_history(model.history(user_id)),
+        unwanted=Unwanted.of(news.unwanted, now),
+        interests=interests(news.profile),
+        degraded=(Degraded.HISTORY,) if _missing(model, news.dropped, now) else (),
+    )
+    if not news.events:
+        return stored
     rows = {item: model.view.row_of(item) for item in {event.item_id for event in news.events}}
     events = [(row, event) for event in news.events if (row := rows[event.item_id]) is not None]
     seen = [row for row, event in events if event.type not in NOT_CONSUMED]
@@ -99,15 +106,12 @@ def of_user(model: ServedModel, user_id: str, news: UserNews, now: float) -> Kno
         manifest.objective.confidence,
         manifest.as_of,
     )
-    return Knowledge(
-        row=stored.row,
+    return replace(
+        stored,
         items=items,
         confidence=confidence,
         fresh=np.isin(items, fresh),
         consumed=np.union1d(stored.consumed, np.array(seen, dtype=np.int32)).astype(np.int32),
-        unwanted=Unwanted.of(news.unwanted, now),
-        interests=interests(news.profile),
-        degraded=(Degraded.HISTORY,) if _missing(model, news.dropped, now) else (),
     )
 
 

@@ -20,10 +20,12 @@ def explored(
 ) -> tuple[Page, list[tuple[str, Mark]]]:
     """`limit` items of a longer page, each place given to chance with probability `epsilon`, and their propensities."""
     places, propensities = drawn(len(page.positions), limit, epsilon, chance)
-    positions = [page.positions[place] for place in places]
-    names = [view.item_id(int(page.candidates.rows[position])) for position in positions]
+    drawn_page = Page(
+        page.candidates, [page.positions[place] for place in places], page.more or len(page.positions) > len(places)
+    )
+    names = map(view.item_id, drawn_page.rows)
     marks = [(name, Mark(propensity=value)) for name, value in zip(names, propensities, strict=True)]
-    return Page(page.candidates, positions, page.more or len(page.positions) > len(positions)), marks
+    return drawn_page, marks
 
 
 def interleaved(
@@ -46,5 +48,4 @@ def degraded_of(first: Answer, second: Answer, names: list[str], limit: int) -> 
 
 def item_ids(answer: Answer) -> list[str]:
     """The items of its page, in order."""
-    rows = answer.page.candidates.rows
-    return [answer.model.view.item_id(int(rows[position])) for position in answer.page.positions]
+    return [answer.model.view.item_id(row) for row in answer.page.rows]

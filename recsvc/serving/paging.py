@@ -4,22 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Protocol
 
-from recsvc.serving.candidates import CandidateList
+from recsvc.serving.candidates import NO_REASON, CandidateList, Source
 from recsvc.serving.cursor import LONGEST_LIST, Cursor, fingerprint
+
+_BY_MODEL: Final = frozenset(source.value for source in Source if source.by_model)
 
 DEPTHS: Final = (100, 1_000, LONGEST_LIST)
 """How many candidates are computed: few serve most requests, more only those who go on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
-    """`positions` in the candidate list, in order, and whether more may follow."""
+    """`positions` in the candidate list, in order, and whether more may follow.
+
+    The columns of `candidates` at these positions come as plain numbers, each read once: number by number it would take
+    ten times as long.
+    """
 
     candidates: CandidateList
     positions: list[int]
     more: bool
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """The item rows."""
+        rows: list[int] = self.candidates.rows[self.positions].tolist()
+        return rows
+
+    @cached_property
+    def scores(self) -> list[float]:
+        """The scores."""
+        scores: list[float] = self.candidates.scores[self.positions].tolist()
+        return scores
+
+    @cached_property
+    def sources(self) -> list[int]:
+        """The values of their `Source`."""
+        sources: list[int] = self.candidates.sources[self.positions].tolist()
+        return sources
+
+    @cached_property
+    def reasons(self) -> list[list[int]]:
+        """What explains each of them, as in `CandidateList`."""
+        reasons: list[list[int]] = self.candidates.reasons[self.positions].tolist()
+        return reasons
+
+    @cached_property
+    def named(self) -> frozenset[int]:
+        """The rows of the items that reasons name."""
+        named = {
+            row for source, rows in zip(self.sources, self.reasons, strict=True) if source in _BY_MODEL for row in rows
+        }
+        return frozenset(named - {NO_REASON})
 
 
 def depths(needed: int) -> Iterator[int]:

@@ -14,7 +14,7 @@ from recsvc.experiments.assignment import Who
 from recsvc.experiments.exploring import POOL
 from recsvc.serving import cursor as cursors
 from recsvc.serving import sources
-from recsvc.serving.answer import Answer, Filters, SimilarUsers, named
+from recsvc.serving.answer import Answer, Filters, SimilarUsers
 from recsvc.serving.cache import CandidateCache, Found, normal
 from recsvc.serving.candidates import Source
 from recsvc.serving.computing import Computing
@@ -222,7 +222,7 @@ class Recommender:
             next_cursor=_next(model, page, cursor, filters.categories),
             degraded=degraded,
             user_id=user_id,
-            unnamed=model.view.not_shown(named(page), self._clock()),
+            unnamed=model.view.not_shown(page.named, self._clock()),
             found=found,
             part=part,
         )
@@ -274,7 +274,7 @@ class Recommender:
 
 def _degraded(page: Page, *, cached: bool) -> list[Degraded]:
     """What fell back in this page: a fallback of the list that the page does not show is none."""
-    filled = any(page.candidates.sources[position] == Source.POPULAR for position in page.positions)
+    filled = Source.POPULAR in page.sources
     own = [part for part in page.candidates.degraded if filled or part in _OF_THE_USER]
     return own if cached else [Degraded.CACHE, *own]
 
@@ -282,5 +282,4 @@ def _degraded(page: Page, *, cached: bool) -> list[Degraded]:
 def _next(model: ServedModel, page: Page, cursor: Cursor, categories: Sequence[str]) -> str | None:
     if not page.more:
         return None
-    shown = (model.view.bytes_at(int(page.candidates.rows[position])) for position in page.positions)
-    return cursors.encode(cursor.followed_by(shown), categories)
+    return cursors.encode(cursor.followed_by(model.view.all_bytes(page.rows)), categories)

@@ -15,7 +15,7 @@ from recsvc.scoring.retrieval import best_places, cosines, most_similar, top_ite
 from recsvc.serving.blending import by_blend
 from recsvc.serving.candidates import NO_REASON, REASONS, CandidateList, Source, joined
 from recsvc.serving.degraded import Degraded
-from recsvc.serving.eligible import Eligible, eligible
+from recsvc.serving.eligible import NO_ROWS, Eligible, eligible
 from recsvc.serving.knowledge import Knowledge
 from recsvc.serving.served import ServedModel
 
@@ -121,10 +121,13 @@ def _blended(
 def _fold_in(model: ServedModel, known: Knowledge) -> Folded:
     bundle = model.bundle
     # The stored history counts as it did in training: what had no factors then is nothing in it.
-    vectors = np.zeros((len(known.items), bundle.item_factors.shape[1]), dtype=np.float32)
-    stored = ~known.fresh
-    vectors[stored] = bundle.item_factors[known.items[stored]]
-    vectors[known.fresh] = model.view.vectors(known.items[known.fresh])
+    if known.fresh.any():
+        vectors = np.zeros((len(known.items), bundle.item_factors.shape[1]), dtype=np.float32)
+        stored = ~known.fresh
+        vectors[stored] = bundle.item_factors[known.items[stored]]
+        vectors[known.fresh] = model.view.vectors(known.items[known.fresh])
+    else:
+        vectors = bundle.item_factors[known.items]
     manifest = bundle.manifest
     regularization = effective_regularization(manifest.objective, manifest.n_items, known.confidence)
     return fold_in_vectors(bundle.gram, vectors, known.items, known.confidence, regularization)
@@ -138,8 +141,10 @@ def _by_model(model: ServedModel, vector: Float32, folded: Folded | None, among:
     """
     n_items = len(model.bundle.items)
     apart, apart_scores = _scored_apart(model, vector, among)
-    indexed = among.allowed[:n_items].copy()
-    indexed[apart[apart < n_items]] = False
+    indexed = among.allowed[:n_items]
+    if len(apart):
+        indexed = indexed.copy()
+        indexed[apart[apart < n_items]] = False
     found, scores = top_items(model.bundle.index, vector, depth, indexed)
     if len(apart):
         found, scores = np.concatenate([found, apart]), np.concatenate([scores, apart_scores])
@@ -154,6 +159,8 @@ def _by_model(model: ServedModel, vector: Float32, folded: Folded | None, among:
 
 def _scored_apart(model: ServedModel, vector: Float32, among: Eligible) -> tuple[Int32, Float32]:
     """The eligible rows that are not left to the index, and their final scores."""
+    if among.factors is None and not len(among.changed.content.rows):
+        return NO_ROWS, np.empty(0, dtype=np.float32)
     factors, apart = model.bundle.item_factors, among.apart(len(model.bundle.items))
     demoted, scores = apart.demoted, apart.products(vector)
     if not len(demoted):

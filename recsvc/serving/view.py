@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
@@ -49,6 +49,7 @@ class LiveView:
 
     def __init__(self, bundle: Bundle, items: LiveItems) -> None:
         self._bundle = bundle
+        self._known = len(bundle.items)
         self._items = items
         self._version = 0
         self._live: dict[int, LiveItem] = {}
@@ -105,13 +106,19 @@ class LiveView:
 
     def bytes_at(self, row: int) -> bytes:
         """The UTF-8 bytes of the item's id."""
-        known = len(self._bundle.items)
+        known = self._known
         return self._bundle.items.bytes_at(row) if row < known else self._new_ids[row - known]
 
     def item_id(self, row: int) -> str:
         """The item's id."""
-        known = len(self._bundle.items)
+        known = self._known
         return self._bundle.items[row] if row < known else self._new_ids[row - known].decode("utf-8")
+
+    def all_bytes(self, rows: Sequence[int]) -> list[bytes]:
+        """The UTF-8 bytes of the ids of these rows, in their order."""
+        if not self._new_ids:
+            return self._bundle.items.all_bytes(rows)
+        return [self.bytes_at(row) for row in rows]
 
     def live(self, row: int) -> LiveItem | None:
         """What is known of the item since the bundle, which is then all that counts; None when nothing is."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import hiredis
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from recsvc.store.connection import RedisConnection
 from recsvc.store.errors import StoreUnavailable
+from recsvc.store.exchange import Exchange
 from recsvc.store.scripts import Script
 
 Argument: TypeAlias = str | bytes | int
@@ -58,7 +58,7 @@ class ScriptPipeline:
     def __init__(
         self, connection: RedisConnection, *, max_in_flight: int = MAX_IN_FLIGHT, max_commands: int = MAX_COMMANDS
     ) -> None:
-        self._connection = connection
+        self._exchange = Exchange(connection)
         self._max_in_flight = max_in_flight
         self._max_commands = max_commands
         self._waiting: deque[_Group] = deque()
@@ -112,7 +112,7 @@ class ScriptPipeline:
 
     async def _send(self, groups: list[_Group]) -> None:
         try:
-            await self._connection.run(_sending(groups))
+            await self._fill_in(groups)
         except StoreUnavailable as exc:
             for group in groups:
                 group.fail(exc)
@@ -124,6 +124,23 @@ class ScriptPipeline:
             if not group.done.done():
                 group.done.set_result(None)
 
+    async def _fill_in(self, groups: list[_Group]) -> None:
+        """Gives the groups their replies."""
+        replies = await self._exchange.replies([packed for group in groups for packed in group.packed])
+        calls = [call for group in groups for call in group.calls]
+        forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if forgotten:
+            # Redis was started again: it has the data, not the scripts.
+            scripts = {calls[at][0].sha: calls[at][0] for at in forgotten}
+            loading = [_pack(("SCRIPT", "LOAD", script.text)) for script in scripts.values()]
+            again = await self._exchange.replies(loading + [_packed(calls[at]) for at in forgotten])
+            for at, reply in zip(forgotten, again[len(loading) :], strict=True):
+                replies[at] = reply
+        at = 0
+        for group in groups:
+            group.replies = replies[at : at + len(group.calls)]
+            at += len(group.calls)
+
     def _next_groups(self) -> list[_Group]:
         groups: list[_Group] = []
         commands = 0
@@ -133,47 +150,6 @@ class ScriptPipeline:
                 groups.append(group)
                 commands += len(group.calls)
         return groups
-
-
-def _sending(groups: list[_Group]) -> Callable[[Redis], Awaitable[None]]:
-    async def send(redis: Redis) -> None:
-        replies = await _exchange(redis, [packed for group in groups for packed in group.packed])
-        calls = [call for group in groups for call in group.calls]
-        forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if forgotten:
-            # Redis was started again: it has the data, not the scripts.
-            scripts = {calls[at][0].sha: calls[at][0] for at in forgotten}
-            loading = [_pack(("SCRIPT", "LOAD", script.text)) for script in scripts.values()]
-            again = await _exchange(redis, loading + [_packed(calls[at]) for at in forgotten])
-            for at, reply in zip(forgotten, again[len(loading) :], strict=True):
-                replies[at] = reply
-        at = 0
-        for group in groups:
-            group.replies = replies[at : at + len(group.calls)]
-            at += len(group.calls)
-
-    return send
-
-
-async def _exchange(redis: Redis, commands: list[bytes]) -> list[Any]:
-    """Replies to packed commands, sent at once on one connection; an error reply is a `ResponseError` in its place.
-
-    redis-py's own pipeline spends more on each command than Redis does. A connection that fails in the middle, or whose
-    caller is cancelled, is closed by redis-py, so that no reply is taken for another's.
-    """
-    pool: Any = redis.connection_pool  # redis-py's annotations stop here
-    connection = await pool.get_connection()
-    try:
-        await connection.send_packed_command([b"".join(commands)])
-        replies: list[Any] = []
-        for _ in commands:
-            try:
-                replies.append(await connection.read_response())
-            except ResponseError as exc:
-                replies.append(exc)
-    finally:
-        await pool.release(connection)
-    return replies
 
 
 def _packed(call: Call) -> bytes:

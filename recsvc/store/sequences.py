@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import hiredis
-from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from recsvc.store import keys
 from recsvc.store.connection import RedisConnection
 from recsvc.store.errors import StoreUnavailable
+from recsvc.store.exchange import Exchange
 
 UNREACHABLE: Final = -1
 """Redis did not answer."""
@@ -29,7 +30,7 @@ class Sequences:
     """Reads sequence numbers, one command for each user, one write and one wait for all who ask in the meantime."""
 
     def __init__(self, connection: RedisConnection) -> None:
-        self._connection = connection
+        self._exchange = Exchange(connection)
         self._waiting: dict[str, asyncio.Future[int]] = {}
         self._sending = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,30 +72,20 @@ class Sequences:
             self._sending -= 1
 
     async def _read(self, user_ids: Sequence[str]) -> list[int]:
-        commands: Any = b"".join(
-            hiredis.pack_command(("HMGET", keys.state_key(user_id), "into", "seq"))  # type: ignore[arg-type]
-            for user_id in user_ids
-        )
-
-        async def exchange(redis: Redis) -> list[int]:
-            # As in `pipeline`: redis-py's own pipeline spends more on each command than Redis does.
-            pool: Any = redis.connection_pool
-            connection = await pool.get_connection()
-            try:
-                await connection.send_packed_command([commands])
-                return [_number(await connection.read_response()) for _ in user_ids]
-            except BaseException:
-                # Replies that nobody read would be taken for those of the next one who has the connection.
-                await connection.disconnect(nowait=True)
-                raise
-            finally:
-                await pool.release(connection)
-
-        return await self._connection.run(exchange)
+        replies = await self._exchange.replies([_asking(user_id) for user_id in user_ids])
+        return [_number(reply) for reply in replies]
 
 
-def _number(fields: Sequence[bytes | None]) -> int:
-    into, sequence = fields
+def _asking(user_id: str) -> bytes:
+    command: Any = ("HMGET", keys.state_key(user_id), "into", "seq")  # annotated for a single word
+    packed: bytes = hiredis.pack_command(command)
+    return packed
+
+
+def _number(reply: Sequence[bytes | None] | ResponseError) -> int:
+    if isinstance(reply, ResponseError):
+        raise StoreUnavailable(f"Redis refused to read a sequence number: {reply}") from reply
+    into, sequence = reply
     if into is not None:
         return MERGED
     return _NONE if sequence is None else int(sequence)

@@ -95,7 +95,7 @@ class TestKnownUser:
             weights = scorer_of(model).weights(len(own))
             factors = bundle.item_factors.astype(np.float64)
             extra = np.abs(known.confidence.astype(np.float64)) - 1
-            system = bundle.gram + (factors[known.items].T * extra) @ factors[known.items] + np.eye(8)
+            system = np.diag(bundle.gram) + (factors[known.items].T * extra) @ factors[known.items] + np.eye(8)
             confidence = known.confidence[known.confidence > 0]
             for row, source, reasons in zip(found.rows, found.sources, found.reasons, strict=True):
                 if not Source(source).by_model:
