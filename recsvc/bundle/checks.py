@@ -52,6 +52,15 @@ def check_popularity(bundle: Bundle) -> None:
         raise BundleCorrupt(bundle.path / "popularity.npy", "holds a value that is negative or not finite")
 
 
+def check_gram(bundle: Bundle) -> None:
+    """Every history is folded in with it, and none can be with a gram that is no YᵀY: it is looked at whole."""
+    file, gram = bundle.path / "gram.npy", bundle.gram
+    if not np.isfinite(gram).all():
+        raise BundleCorrupt(file, "holds a value that is not finite")
+    if ((gram if gram.ndim == 1 else gram.diagonal()) < 0).any():
+        raise BundleCorrupt(file, "holds a negative sum of squares")
+
+
 def check_neighbours(bundle: Bundle, *, values: bool) -> None:
     """That rows end where the next one begins and, with `values`, each item and weight: that takes as long as reading
     them."""
@@ -105,7 +114,7 @@ def check_shapes(bundle: Bundle) -> None:
         "item_ids.offsets": (len(bundle.items), n_items),
         "user_factors": (bundle.user_factors.shape, (n_users, n_factors)),
         "item_factors": (bundle.item_factors.shape, (n_items, n_factors)),
-        "gram": (bundle.gram.shape, (n_factors,) * min(bundle.gram.ndim, 2)),
+        "gram": (bundle.gram.shape, (n_factors,) * (2 if bundle.gram.ndim == 2 else 1)),
         "interactions.indptr": (interactions.indptr.shape, (n_users + 1,)),
         "interactions.items": (len(interactions.items), int(interactions.indptr[-1])),
         "interactions.confidence": (interactions.confidence.shape, interactions.items.shape),

@@ -16,6 +16,7 @@ from recsvc.bundle.checks import (
     check_ascending,
     check_content,
     check_form,
+    check_gram,
     check_neighbours,
     check_orders,
     check_popularity,
@@ -103,6 +104,7 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
     check_content(bundle)
     check_neighbours(bundle, values=is_new)
     if is_new:
+        check_gram(bundle)
         check_popularity(bundle)
         check_spectrum(bundle)
         check_orders(bundle)

@@ -309,8 +309,23 @@ def test_a_pickle_in_the_place_of_an_array_is_not_loaded(bundle_path: Path) -> N
 
 
 def test_arrays_that_do_not_fit_together_are_refused(bundle_path: Path) -> None:
-    _replace(bundle_path, "gram", np.eye(3))
-    with pytest.raises(BundleCorrupt, match=r"gram\.npy: has shape"):
+    for gram in (np.eye(3), np.ones(3), np.float64(1.0), np.ones((1, 1, 1))):
+        _replace(bundle_path, "gram", gram)
+        with pytest.raises(BundleCorrupt, match=r"gram\.npy: has shape"):
+            open_bundle(bundle_path, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"), [(np.nan, "not finite"), (np.inf, "not finite"), (-1e-9, "negative sum of squares")]
+)
+@pytest.mark.parametrize("square", [False, True])
+def test_a_gram_that_nothing_can_be_folded_in_with_is_refused(
+    bundle_path: Path, value: float, problem: str, square: bool
+) -> None:
+    gram = np.load(bundle_path / "gram.npy")
+    gram[2] = value
+    _replace(bundle_path, "gram", np.diag(gram) if square else gram)
+    with pytest.raises(BundleCorrupt, match=rf"gram\.npy: .*{problem}"):
         open_bundle(bundle_path, None)
 
 
