@@ -73,10 +73,8 @@ class Experiments:
     async def put(self, definition: Definition, revision: int | None) -> Put:
         """Makes it, a draft, or replaces what is defined of it. Raises ChangeRefused, TooMany."""
         created = False
-        audit = await self.audit(definition.key)
-        last_revision = audit[-1]["revision"] if audit else 0
 
-        def change(before: Experiment | None, now: datetime) -> Experiment:
+        def change(before: Experiment | None, now: datetime, last_revision: int) -> Experiment:
             nonlocal created
             created = before is None
             if before is None:
@@ -105,7 +103,7 @@ class Experiments:
     async def delete(self, key: str, revision: int | None) -> None:
         """Removes it; what was changed in it stays in the audit. Raises ExperimentUnknown, ChangeRefused if it runs."""
 
-        def change(before: Experiment | None, now: datetime) -> None:
+        def change(before: Experiment | None, _now: datetime, _last_revision: int) -> None:
             if before is None:
                 raise ExperimentUnknown(key)
             if before.state == "running":
@@ -120,7 +118,7 @@ class Experiments:
     async def _transition(
         self, key: str, action: str, revision: int | None, step: Callable[[Experiment, datetime], Experiment]
     ) -> Experiment:
-        def change(before: Experiment | None, now: datetime) -> Experiment:
+        def change(before: Experiment | None, now: datetime, _last_revision: int) -> Experiment:
             if before is None:
                 raise ExperimentUnknown(key)
             return step(before, now)
@@ -134,17 +132,18 @@ class Experiments:
         key: str,
         action: str,
         revision: int | None,
-        change: Callable[[Experiment | None, datetime], Experiment | None],
+        change: Callable[[Experiment | None, datetime, int], Experiment | None],
     ) -> Experiment | None:
         if self.is_fixed(key):
             raise ChangeRefused(f"experiment {key!r} comes from the file of experiments; change it there")
         for _ in range(_ATTEMPTS):
             stored = await self._store.get(key)
-            before = None if stored is None else _read(key, stored)
+            before = None if stored.definition is None else _read(key, stored.definition)
+            last_revision = 0 if stored.last_entry is None else orjson.loads(stored.last_entry)["revision"]
             if revision is not None and revision != (0 if before is None else before.revision):
                 raise ChangedMeanwhile(key)
             now = datetime.fromtimestamp(self._clock(), UTC)
-            after = change(before, now)
+            after = change(before, now, last_revision)
             value = None if after is None else after.model_dump_json().encode()
             outcome = await self._store.change(key, stored, value, _entry(action, before, after, now))
             if outcome == "full":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
@@ -20,10 +21,10 @@ _NONE: Final = b"-"
 
 _CHANGE: Final = """
 -- KEYS: definitions, version, audit. ARGV: key, new definition or '' to delete, what it must be now or '-' for none,
--- most definitions, entry for the audit, most entries, life of the audit (seconds).
+-- most definitions, entry for the audit, most entries, life of the audit (seconds), what its last entry must be now.
 -- Reply: 'done', 'conflict' or 'full'.
 local old = redis.call('HGET', KEYS[1], ARGV[1])
-if (old or '-') ~= ARGV[3] then
+if (old or '-') ~= ARGV[3] or (redis.call('LINDEX', KEYS[3], -1) or '-') ~= ARGV[8] then
   return 'conflict'
 end
 if ARGV[2] == '' then
@@ -42,6 +43,14 @@ redis.call('LTRIM', KEYS[3], -tonumber(ARGV[6]), -1)
 redis.call('EXPIRE', KEYS[3], ARGV[7])
 return 'done'
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The definition of a key, None where there is none, and the last entry of its audit, which outlives it."""
+
+    definition: bytes | None
+    last_entry: bytes | None
 
 
 class ExperimentStore:
@@ -70,19 +79,22 @@ class ExperimentStore:
         version, found = await self._connection.run(call)
         return version or b"", {key.decode("utf-8"): value for key, value in found.items()}
 
-    async def get(self, key: str) -> bytes | None:
-        """The definition, or None."""
+    async def get(self, key: str) -> Stored:
+        """What there is."""
 
         async def call(redis: Redis) -> Any:
-            return await redis.hget(EXPERIMENTS_KEY, key)
+            # A change in between is found when this is to be changed.
+            return await redis.hget(EXPERIMENTS_KEY, key), await redis.lindex(experiment_audit_key(key), -1)
 
-        found: bytes | None = await self._connection.run(call)
-        return found
+        return Stored(*await self._connection.run(call))
 
     async def change(
-        self, key: str, expected: bytes | None, value: bytes | None, entry: bytes
+        self, key: str, expected: Stored, value: bytes | None, entry: bytes
     ) -> Literal["done", "conflict", "full"]:
-        """Sets the definition (None: removes it) if it is still `expected` (None: not there), and notes the entry."""
+        """Sets the definition (None: removes it) if all is still as `expected`, and notes the entry.
+
+        That there is no definition, as before, does not tell whether one came and went meanwhile; the audit does.
+        """
 
         async def call(redis: Redis) -> Any:
             return await redis.eval(
@@ -91,8 +103,8 @@ class ExperimentStore:
                 EXPERIMENTS_KEY,
                 EXPERIMENTS_VERSION_KEY,
                 experiment_audit_key(key),
-                *(key, value or b"", _NONE if expected is None else expected),
-                *(self.max_experiments, entry, MAX_AUDIT, AUDIT_SECONDS),
+                *(key, value or b"", expected.definition or _NONE),
+                *(self.max_experiments, entry, MAX_AUDIT, AUDIT_SECONDS, expected.last_entry or _NONE),
             )
 
         outcome: Literal["done", "conflict", "full"] = (await self._connection.run(call)).decode("ascii")

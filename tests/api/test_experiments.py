@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,6 +77,25 @@ class TestConditions:
         put(service, "x", coverage=0.5)
         assert service.client.delete("/v1/experiments/x").status_code == 204
         assert put(service, "x").headers["ETag"] == '"3"'
+        assert put(service, "x", headers={"If-Match": '"1"'}).status_code == 409
+
+    def test_one_that_came_and_went_while_a_new_one_was_made_is_gone_on_from(self, service: RunningService) -> None:
+        experiments = service._server.config.app._lean._state.service.experiments
+        store = experiments._store
+
+        class Slow:
+            """A store in which somebody else makes and deletes the experiment before the first change."""
+
+            max_experiments, get, audit = store.max_experiments, store.get, store.audit
+
+            async def change(self, *change: Any) -> Any:
+                experiments._store = store
+                assert await asyncio.to_thread(lambda: put(service, "x").status_code) == 201
+                assert await asyncio.to_thread(lambda: service.client.delete("/v1/experiments/x").status_code) == 204
+                return await store.change(*change)
+
+        experiments._store = Slow()
+        assert put(service, "x").headers["ETag"] == '"2"'
         assert put(service, "x", headers={"If-Match": '"1"'}).status_code == 409
 
     def test_an_etag_that_is_none_is_told(self, service: RunningService) -> None:
