@@ -27,6 +27,9 @@ ROUTE: Final = "/v1/users/{user_id:path}/recommendations"
 _ENDING: Final = b"/recommendations"
 _BEFORE_TOKEN: Final = b'"recommendation_id":"'
 JSON: Final = (b"content-type", b"application/json")
+_VARY: Final = (b"vary", b"Origin")
+"""Where pages of other origins are served, whoever stores an answer must not give it to them: it has none of their
+headers."""
 
 
 class LeanRecommendations:
@@ -56,6 +59,8 @@ class LeanRecommendations:
             return False
         body = b"".join((kept.before_token, kept.stamp.issue(int(now)), kept.after_token))
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+        if self._state.cors_origins:
+            headers.append(_VARY)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._tally.count(time.perf_counter() - began, kept.degraded, kept.part.arms)
@@ -89,7 +94,7 @@ def request_id_if_plain(scope: Scope, keyring: Keyring) -> bytes | None:
                 return None
             authorization = value
         elif name == b"x-request-id":
-            request_id = own_request_id(value)
+            request_id = request_id or own_request_id(value)  # the first good one, as the middleware takes it
         elif name == b"origin":
             return None
     if not keyring.open:

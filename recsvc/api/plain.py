@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import State
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recsvc.api.dependencies import Service
@@ -52,7 +53,10 @@ class PlainRecommendations:
     def __init__(self, state: State, telemetry: Telemetry) -> None:
         """`state` the app's."""
         self._state = state
-        self._app: ASGIApp = RequestContextMiddleware(UnhandledErrorMiddleware(self._answer), telemetry)
+        answering: ASGIApp = UnhandledErrorMiddleware(self._answer)
+        if state.cors_origins:
+            answering = CORSMiddleware(answering, state.cors_origins)  # no such page comes here, but answers vary
+        self._app: ASGIApp = RequestContextMiddleware(answering, telemetry)
 
     def takes(self, scope: Scope) -> bool:
         """Whether the request, one for recommendations, is plain. It is noted in the scope then."""

@@ -69,6 +69,14 @@ class TestTheSame:
         answers = [service.client.get(path, headers={"X-Request-Id": "a b"}) for _ in range(2)]
         assert all(re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"]) for answer in answers)
 
+    @pytest.mark.parametrize("sent", [("mine-1", "mine-2"), ("mine-1", "a b"), ("a b", "mine-1")], ids=str)
+    def test_of_several_request_ids_the_first_good_one_counts(
+        self, service: RunningService, sent: tuple[str, str]
+    ) -> None:
+        headers = [("X-Request-Id", value) for value in sent]
+        answers = [service.client.get("/v1/users/u001/recommendations", headers=headers) for _ in range(2)]
+        assert [answer.headers["x-request-id"] for answer in answers] == ["mine-1", "mine-1"]
+
     def test_newcomers_are_kept_too(self, service: RunningService) -> None:
         kept(service, "nobody-knows-me")
 

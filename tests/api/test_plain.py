@@ -177,7 +177,9 @@ class TestTheLongWay:
         running.publish()
         with running:
             answer = running.client.get(TARGET, headers={"Origin": "https://shop.example"})
+            others = [running.client.get(TARGET, params=more) for more in (LONG_WAY, {}, {}, {"cursor": "nonsense"})]
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert [other.headers.get("vary") for other in others] == ["Origin"] * 4  # no cache gives them to that page
 
     def test_keys(self, tmp_path: Path, redis_url: str) -> None:
         keys = "reader-0123456789abcdef:read writer-0123456789abcdef:events"
