@@ -8,7 +8,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _PATIENCE_SECONDS: Final = 1.0
-"""So long a new connection has for the head of its request when the process ends."""
+"""So long a connection that nothing is under way on has for the head of one more request when the process ends."""
 
 
 class JoiningTransport:
@@ -48,8 +48,8 @@ class JoiningTransport:
 class JoiningProtocol(HttpToolsProtocol):
     """uvicorn hands out the head as soon as it is known; here it waits for the body, which mostly comes at once.
 
-    A connection that is new when the process ends still has its one request answered: its client has just been let in,
-    and is sending.
+    A connection that waits for a request when the process ends still has one answered: a client that was just let in,
+    or that sends one after another, is sending already and would find it closed instead of an answer.
     """
 
     _leaving = False
@@ -66,12 +66,15 @@ class JoiningProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The process ends: closes the connection, once the request under way or about to come is answered."""
-        if self.cycle is None:
+        if self._waits():
             self._leaving = True
             self.loop.call_later(_PATIENCE_SECONDS, self._leave)
         else:
             super().shutdown()
 
     def _leave(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        if self._waits() and not self.transport.is_closing():
             self.transport.close()
+
+    def _waits(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete

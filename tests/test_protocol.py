@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,4 +79,18 @@ def test_who_was_just_let_in_is_answered_once_when_the_service_ends(service: Run
         answers = b"".join(iter(lambda: connection.recv(65_536), b""))
         assert re.findall(rb'"user_id":"(u\d+)"', answers) == [b"u001"]
         assert b"connection: close" in answers
+        assert silent.recv(1) == b""
+
+
+def test_who_was_answered_before_is_answered_once_more_when_the_service_ends(service: RunningService) -> None:
+    with connected(service) as connection, connected(service) as silent:
+        for kept in (connection, silent):
+            kept.sendall(REQUEST)
+            assert kept.recv(65_536).startswith(b"HTTP/1.1 200")
+        service.end()
+        time.sleep(0.1)  # after the process has told its connections
+        connection.sendall(REQUEST)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
         assert silent.recv(1) == b""

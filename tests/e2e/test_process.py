@@ -162,13 +162,17 @@ class TestReload:
             answered: list[int] = []
             stop = threading.Event()
 
-            def ask() -> None:
+            def on_new_connections() -> None:
                 while not stop.is_set():
-                    # A connection each: a kept one is closed by the worker that goes.
                     with service.client() as client:
                         answered.append(client.get("/v1/users/u001/recommendations").status_code)
 
-            asking = [threading.Thread(target=ask) for _ in range(2)]
+            def on_kept_ones() -> None:
+                with service.client() as client:
+                    while not stop.is_set():
+                        answered.append(client.get("/v1/users/u001/recommendations").status_code)
+
+            asking = [threading.Thread(target=ask) for ask in (on_new_connections, on_kept_ones)]
             for thread in asking:
                 thread.start()
             before = _workers(service)
