@@ -86,7 +86,8 @@ def open_bundle(path: Path, receipts_dir: Path | None, *, full: bool = False) ->
     """Opens the bundle in directory `path`.
 
     With `full`, or without a valid receipt in `receipts_dir`, every file's SHA-256 is compared with the manifest's,
-    neighbours and spectrum are looked at whole, and a receipt (size, modification time, inode of each file) is left.
+    neighbours, spectrum and Gram matrix are looked at whole, and a receipt (size, modification time, inode of each
+    file) is left.
     With a valid receipt opening does not read the arrays, the places where rows and names begin apart: next to nothing
     of the model's size, but for the index. Raises BundleCorrupt naming the first file that is wrong, FormatUnsupported
     for another format version.
