@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import RunningService
+from recsvc import protocol
+from tests.running import RunningService, wait_until
 
 REQUEST = b"GET /v1/users/u001/recommendations?limit=3 HTTP/1.1\r\nHost: x\r\n\r\n"
 OTHER = REQUEST.replace(b"u001", b"u002")
@@ -94,3 +95,12 @@ def test_who_was_answered_before_is_answered_once_more_when_the_service_ends(ser
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"connection: close" in answer
         assert silent.recv(1) == b""
+
+
+def test_who_asks_and_does_not_read_is_dropped(service: RunningService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_STALLED_SECONDS", 0.2)
+    with connected(service) as connection:
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400)  # no buffer holds the answers
+        connections = service._server.server_state.connections
+        # Who asks for the metrics is the one that stays.
+        wait_until(lambda: service.metric("recsvc_requests_in_progress") == len(connections) == 1)
