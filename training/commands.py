@@ -83,7 +83,10 @@ def retrain(workspace: Workspace, options: Namespace) -> int:
     if not trained.gate.passed:
         print(f"not promoted; to promote it all the same: make promote VERSION={trained.version} FORCE=1")
         return REFUSED
-    print(f"champion: {trained.version}\nnext: make serve, or make compare A= B= with an earlier version")
+    print(
+        f"champion: {trained.version}\nnext: make serve (a running service takes it up by itself), "
+        "or make compare A= B= with an earlier version"
+    )
     return 0
 
 

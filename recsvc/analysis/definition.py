@@ -122,9 +122,8 @@ def _of_service(experiment: dict[str, Any], phase: int | None) -> dict[str, Any]
     phases = experiment["phases"]
     number = len(phases) if phase is None else phase
     if not 1 <= number <= len(phases):
-        raise ValueError(
-            f"phases: there is no phase {number}, the experiment went through {len(phases)}; start it first"
-        )
+        missing = f"there is no phase {number}; the experiment has 1 to {len(phases)}"
+        raise ValueError(f"phases: {missing if phases else 'the experiment was never started; start it first'}")
     if experiment.get("primary_metric") is None:
         raise ValueError(f"primary_metric: the experiment has none to be judged by; PUT one of {', '.join(METRICS)}")
     chosen = phases[number - 1]

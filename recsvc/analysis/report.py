@@ -86,8 +86,8 @@ class DayStates:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`as_of` the UTC day in which the log ends; what it counts are the days before. `complete` users by variant whose
-    outcome window is over."""
+    """`as_of` the UTC day in which the log ends. Outcomes and the lifecycle are of the days before; exposures,
+    positions, sources and preferences include it. `complete` users by variant whose outcome window is over."""
 
     definition: Definition
     as_of: str

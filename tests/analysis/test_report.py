@@ -277,7 +277,7 @@ class TestServed:
     @pytest.mark.parametrize(
         ("fields", "said"),
         [
-            ({"phases": []}, "there is no phase 0, the experiment went through 0; start it first"),
+            ({"phases": []}, "phases: the experiment was never started; start it first"),
             ({"primary_metric": None}, "PUT one of ctr, views"),
             ({"primary_metric": "love"}, "there is no metric 'love'"),
         ],

@@ -279,7 +279,8 @@ def _stop_message(asked: Verdict, refused: list[BadRow], max_share: float, rejec
     return (
         f"{asked.name}: {len(refused)} of {total} rows ({len(refused) / total:.2%}) cannot be used, {limit}. "
         f"The first: {first.path}, {asked.unit} {first.line}: {first.reason} ({first.excerpt!r}). "
-        f"Remedy: {_remedy(first.reason)}. All of them are listed in {rejects_path}; max_reject_share sets the limit"
+        f"Remedy: {_remedy(first.reason)}. All of them are listed in {rejects_path}; "
+        "the limit is data.max_reject_share of the settings (CONFIG=)"
     )
 
 
