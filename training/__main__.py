@@ -119,7 +119,11 @@ def _parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
     batched.add_argument(
         "--out", type=Path, help="the folder; default batch/<version>-top<limit> in the state directory"
     )
-    prune = verb("prune", commands.prune, "remove old versions; the champion and its predecessor stay")
+    prune = verb(
+        "prune",
+        commands.prune,
+        "remove old versions; those the service may need stay",
+    )
     prune.add_argument("keep", type=_positive)
     promote = verb("promote", commands.promote, "make a version the champion, if the gate lets it pass")
     promote.add_argument("version", nargs="?", help="default: the newest")

@@ -20,6 +20,7 @@ from training.curves import show_ageing, show_cold_start
 from training.errors import ConfigInvalid, DataInvalid
 from training.evaluate import format_table
 from training.experiment import gate_against, measure, per_user
+from training.in_use import versions_in_use
 from training.options import names_a_source, plan_of, source_name, source_words
 from training.plan import Places, Plan
 from training.progress import Progress
@@ -179,8 +180,12 @@ def recommend(workspace: Workspace, options: Namespace) -> int:
 
 def prune(workspace: Workspace, options: Namespace) -> int:
     """Removes old versions."""
-    removed = workspace.registry.prune(options.keep)
+    in_use = versions_in_use(workspace.places.state_dir)
+    removed = workspace.registry.prune(options.keep, in_use)
     print("\n".join(f"removed {version}" for version in removed) or "nothing to remove")
+    for version in workspace.registry.versions()[options.keep :]:
+        if version in in_use:
+            print(f"kept {version}: experiment {in_use[version]} is running with it")
     return 0
 
 

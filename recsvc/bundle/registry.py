@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,13 +96,13 @@ class Registry:
             self._write_champion(target)
             return target
 
-    def prune(self, keep: int) -> list[str]:
-        """Removes all but the newest `keep` versions; the champion and the one a rollback goes to always stay.
+    def prune(self, keep: int, in_use: Collection[str] = ()) -> list[str]:
+        """Removes all but the newest `keep` versions; the champion, the one a rollback goes to and those `in_use` stay.
 
         Returns the versions removed.
         """
         with self._locked():
-            spared = set(self.versions()[:keep]) | {self.champion()}
+            spared = {*self.versions()[:keep], *in_use, self.champion()}
             with suppress(NothingToRollBackTo):
                 spared.add(self._before_latest_promotion())
             removed = [version for version in self.versions() if version not in spared]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -139,10 +139,25 @@ class Targeting(Defined):
         return self
 
 
+MetricName: TypeAlias = Literal[
+    "ctr",
+    "views",
+    "positives",
+    "completion",
+    "active_days",
+    "sessions",
+    "hides",
+    "reports",
+    "unsubscribes",
+    "survey",
+]
+"""Those of `recsvc.analysis.metrics`, which the service does not import: a misspelt one is refused at once."""
+
+
 class Guardrail(Defined):
     """A metric that must not get worse by more than `margin`, relative to the control."""
 
-    metric: Key
+    metric: MetricName
     margin: Share = 0.0
 
 
@@ -178,7 +193,7 @@ class Definition(Defined):
     seed: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)] | None = Field(
         default=None, description="What the first phase hashes with; null: chosen when the experiment is made."
     )
-    primary_metric: Key | None = None
+    primary_metric: MetricName | None = None
     guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=20)] = ()
     outcome_days: Annotated[int, Field(strict=True, ge=1, le=90)] = Field(
         default=7, description="Days after a user's exposure that count for the user's outcome."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from recsvc.analysis.multiplicity import adjusted
 from recsvc.analysis.report import MetricResult
 from recsvc.analysis.srm import sample_ratio
 from recsvc.analysis.verdict import verdict
+from recsvc.experiments.definition import MetricName
 
 RATIO = sample_ratio({"control": 5_000, "treatment": 5_000}, [Variant("control", 1), Variant("treatment", 1)])
 
@@ -65,6 +68,10 @@ class TestAdjusted:
 
     def test_none(self) -> None:
         assert adjusted([]) == []
+
+
+def test_the_service_accepts_the_metrics_of_the_report_and_no_others() -> None:
+    assert get_args(MetricName) == tuple(METRICS)
 
 
 class TestWords:

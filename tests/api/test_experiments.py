@@ -49,6 +49,12 @@ class TestDefine:
         answer = put(service, "x", variants=[{"key": "control"}])
         assert answer.json()["errors"] == [{"pointer": "#/variants", "detail": "has fewer than 2 entries"}]
 
+    def test_a_misspelt_metric_is_refused_before_it_has_run(self, service: RunningService) -> None:
+        for fields in ({"primary_metric": "clicks"}, {"guardrails": [{"metric": "hide"}]}):
+            answer = put(service, "x", **fields)
+            assert answer.status_code == 422
+            assert "'ctr'" in answer.json()["errors"][0]["detail"]
+
     def test_a_key_that_is_none_is_refused(self, service: RunningService) -> None:
         assert put(service, "A:b").status_code == 422
 

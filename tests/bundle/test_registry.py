@@ -84,6 +84,12 @@ def test_pruning_spares_the_champion_and_the_version_a_rollback_needs(registry: 
     assert registry.rollback() == V1
 
 
+def test_pruning_spares_what_is_in_use(registry: Registry) -> None:
+    registry.promote(V4)
+    assert registry.prune(1, [V2]) == [V3, V1]
+    assert registry.versions() == [V4, V2]
+
+
 def test_concurrent_promotions_leave_one_consistent_history(registry: Registry) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(registry.promote, [V1, V2, V3, V4] * 6))
