@@ -67,6 +67,8 @@ def lifespan_of(
         async with AsyncExitStack() as opened:
             app.state.service = await _open(settings, telemetry, clock, opened)
             yield
+        # The framework keeps every app of a process for good: the models, and their files, shall not stay open with it.
+        del app.state.service
 
     return lifespan
 

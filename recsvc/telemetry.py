@@ -9,6 +9,8 @@ import logging.config
 import os
 import re
 import time
+from bisect import bisect_left
+from collections import Counter as Counts
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -42,7 +44,7 @@ class Telemetry:
         self.requests = Counter(
             "recsvc_requests", "Answered requests.", ["method", "route", "status"], registry=self.registry
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = _TalliedHistogram(
             "recsvc_request_seconds",
             "Time from the request's head to the answer's end.",
             ["method", "route"],
@@ -111,12 +113,12 @@ class Telemetry:
 
         self._tallies: list[RouteTally] = []
 
-    def count_arms(self, arms: Sequence[Arm]) -> None:
-        """Counts an answer in these experiments."""
+    def count_arms(self, arms: Sequence[Arm], answers: int = 1) -> None:
+        """Counts answers in these experiments."""
         for arm in arms:
-            self.assignments.labels(arm.experiment, arm.variant).inc()
+            self.assignments.labels(arm.experiment, arm.variant).inc(answers)
             if arm.fallback:
-                self.experiment_fallbacks.labels(arm.experiment, arm.variant).inc()
+                self.experiment_fallbacks.labels(arm.experiment, arm.variant).inc(answers)
 
     def add_tally(self, tally: RouteTally) -> None:
         """Has it asked for what it counted before the metrics are shown."""
@@ -133,44 +135,68 @@ class Telemetry:
         return generate_latest(everybody)
 
 
+class _TalliedHistogram(Histogram):
+    """A histogram to which observations can be added that were counted elsewhere."""
+
+    @property
+    def bounds(self) -> list[float]:
+        """The upper bounds of the buckets, ascending; the last is infinite."""
+        return self._upper_bounds
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """Adds so many observations to each bucket; `total` is their sum."""
+        self._sum.inc(total)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+
+
 class RouteTally:
     """Counts the hits of one route in plain numbers, and adds them to the metrics ten times a second: a counter that
-    several processes share costs as much as the rest of such an answer. For use from one event loop."""
+    several processes share costs as much as the rest of such an answer. Nothing is left to be done for each of them
+    then, or everybody would wait for it. For use from one event loop."""
 
     def __init__(self, telemetry: Telemetry, method: str, route: str) -> None:
         self._requests = telemetry.requests.labels(method, route, "200")
         self._request_seconds = telemetry.request_seconds.labels(method, route)
+        self._bounds = self._request_seconds.bounds
         self._hits = telemetry.cache.labels("hit")
         self._telemetry = telemetry
-        self._seconds: list[float] = []
-        self._parts: list[str] = []
-        self._arms: list[Arm] = []
+        self._start_over()
         telemetry.add_tally(self)
 
-    def count(self, seconds: float, degraded: Sequence[str], arms: Sequence[Arm]) -> None:
+    def count(self, seconds: float, degraded: tuple[str, ...], arms: tuple[Arm, ...]) -> None:
         """Counts one answer from the cache, after so many seconds; `degraded` the parts that fell back, `arms` the
         experiments that it is part of."""
-        if not self._seconds:
+        if not self._answers:
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
-        self._seconds.append(seconds)
+        self._answers += 1
+        self._seconds += seconds
+        self._buckets[bisect_left(self._bounds, seconds)] += 1
         if degraded:
-            self._parts += degraded
+            self._degraded[degraded] += 1
         if arms:
-            self._arms += arms
+            self._arms[arms] += 1
 
     def flush(self) -> None:
         """Adds what was counted since the last time."""
-        seconds, self._seconds = self._seconds, []
-        parts, self._parts = self._parts, []
-        arms, self._arms = self._arms, []
-        if seconds:
-            self._requests.inc(len(seconds))
-            self._hits.inc(len(seconds))
-        for value in seconds:
-            self._request_seconds.observe(value)
-        for part in parts:
-            self._telemetry.degraded.labels(part).inc()
-        self._telemetry.count_arms(arms)
+        if not self._answers:
+            return
+        self._requests.inc(self._answers)
+        self._hits.inc(self._answers)
+        self._request_seconds.add(self._buckets, self._seconds)
+        for parts, answers in self._degraded.items():
+            for part in parts:
+                self._telemetry.degraded.labels(part).inc(answers)
+        for arms, answers in self._arms.items():
+            self._telemetry.count_arms(arms, answers)
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._answers, self._seconds = 0, 0.0
+        self._buckets = [0] * len(self._bounds)
+        self._degraded: Counts[tuple[str, ...]] = Counts()
+        self._arms: Counts[tuple[Arm, ...]] = Counts()
 
 
 def prepare_metrics_directory(state_dir: Path) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recsvc.telemetry import JsonFormatter, PlainFormatter, Telemetry, prepare_metrics_directory, redact
+from recsvc.eventlog.event import Arm
+from recsvc.telemetry import JsonFormatter, PlainFormatter, RouteTally, Telemetry, prepare_metrics_directory, redact
 
 WORKER = """
 from recsvc.telemetry import Telemetry
@@ -64,12 +66,45 @@ class TestLines:
         assert redact("redis://cache:6379/0 http://a/b@c") == "redis://cache:6379/0 http://a/b@c"
 
 
+def numbers(telemetry: Telemetry) -> dict[str, float]:
+    """The metrics by name and labels, but for when they were made."""
+    lines = [line for line in telemetry.render().decode().splitlines() if not line.startswith("#")]
+    return {
+        name: round(float(value), 9)
+        for name, _, value in (line.rpartition(" ") for line in lines)
+        if "_created" not in name
+    }
+
+
 class TestMetrics:
     def test_two_instances_do_not_share_their_numbers(self) -> None:
         one, other = Telemetry(), Telemetry()
         one.degraded.labels("cache").inc()
         assert b'recsvc_degraded_total{part="cache"} 1.0' in one.render()
         assert b'part="cache"' not in other.render()
+
+    def test_a_tally_adds_what_each_answer_alone_would_have_added(self) -> None:
+        seconds = [0.0001, 0.0005, 0.0006, 0.02, 7.0]
+        arms = (Arm("x", 1, "a"), Arm("y", 2, "b", fallback=True))
+        tallied, single = Telemetry(), Telemetry()
+
+        async def count() -> None:
+            tally = RouteTally(tallied, "GET", "/r")
+            for value in seconds:
+                tally.count(value, ("cache",), arms)
+            tally.count(0.1, (), ())
+            tally.flush()
+
+        asyncio.run(count())
+        for value in (*seconds, 0.1):
+            single.requests.labels("GET", "/r", "200").inc()
+            single.cache.labels("hit").inc()
+            single.request_seconds.labels("GET", "/r").observe(value)
+        for _ in seconds:
+            single.degraded.labels("cache").inc()
+            single.count_arms(arms)
+        assert numbers(tallied) == numbers(single)
+        assert numbers(tallied)['recsvc_request_seconds_count{method="GET",route="/r"}'] == 6
 
     def test_worker_processes_add_up(self, tmp_path: Path) -> None:
         directory = prepare_metrics_directory(tmp_path)

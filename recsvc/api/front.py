@@ -54,8 +54,8 @@ class Front:
             return
         self._requests += 1
         self._computations += computes
-        app: ASGIApp = self._plain if computes and self._plain.takes(scope) else self._app
         try:
+            app: ASGIApp = self._plain if computes and self._plain.takes(scope) else self._app
             await app(scope, receive, send)
         finally:
             self._requests -= 1

@@ -106,19 +106,15 @@ class LiveView:
 
     def bytes_at(self, row: int) -> bytes:
         """The UTF-8 bytes of the item's id."""
-        known = self._known
-        return self._bundle.items.bytes_at(row) if row < known else self._new_ids[row - known]
+        return self._bundle.items.bytes_at(row) if row < self._known else self._new_ids[row - self._known]
 
     def item_id(self, row: int) -> str:
         """The item's id."""
-        known = self._known
-        return self._bundle.items[row] if row < known else self._new_ids[row - known].decode("utf-8")
+        return self.bytes_at(row).decode("utf-8")
 
     def all_bytes(self, rows: Sequence[int]) -> list[bytes]:
         """The UTF-8 bytes of the ids of these rows, in their order."""
-        if not self._new_ids:
-            return self._bundle.items.all_bytes(rows)
-        return [self.bytes_at(row) for row in rows]
+        return [self.bytes_at(row) for row in rows] if self._new_ids else self._bundle.items.all_bytes(rows)
 
     def live(self, row: int) -> LiveItem | None:
         """What is known of the item since the bundle, which is then all that counts; None when nothing is."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from recsvc.bundle.reader import open_bundle
@@ -201,3 +203,17 @@ def test_a_page_of_another_origin_cannot_change_the_model_of_a_service_without_k
     here = str(service.client.base_url).rstrip("/")
     own = service.client.post("/v1/models:rollback", headers={"Origin": here})
     assert own.status_code != 403
+
+
+def test_a_service_that_ended_holds_no_file_of_its_models(tmp_path: Path, redis_url: str) -> None:
+    running = RunningService(tmp_path, redis_url)
+    running.publish()
+
+    def held() -> list[str]:
+        return [file.path for file in psutil.Process().open_files() if file.path.startswith(str(running.models_dir))]
+
+    with running:
+        running.recommend("u001")
+        assert held()
+    gc.collect()
+    assert not held()

@@ -38,5 +38,11 @@ def test_strings_keep_their_order_and_a_negative_row_is_no_row() -> None:
         table[-1]
 
 
+def test_bytes_of_many_rows_are_those_of_each() -> None:
+    table = StringTable.of(["b", "", "ä"])
+    rows = [2, 0, 1, 2]
+    assert table.all_bytes(rows) == [table.bytes_at(row) for row in rows] == ["ä".encode(), b"b", b"", "ä".encode()]
+
+
 def test_rows_of_leaves_out_the_unknown() -> None:
     assert IdTable.of(["a", "c"]).rows_of(["c", "b", "a"]).tolist() == [1, 0]
