@@ -100,7 +100,8 @@ class _Run:
 
 
 def _config() -> RunConfig:
-    config = load_config(_DATASET, None)
+    # The defaults: the preset of the data set is a blend, and has nothing to be set beside in `implicit`.
+    config = load_config("", None)
     return config.model_copy(update={"als": config.als.model_copy(update={"factors": 64, "iterations": 15})})
 
 
