@@ -8,6 +8,7 @@ from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recsvc.api.errors import REQUEST_ID_KEY, Overloaded, api_error_response
+from recsvc.api.lateness import Lateness
 from recsvc.api.lean import LeanRecommendations
 from recsvc.api.middleware import REQUEST_ID_HEADER, fresh_request_id
 from recsvc.api.plain import PlainRecommendations
@@ -21,8 +22,9 @@ class Front:
     """The outermost layer, plain ASGI.
 
     Kept answers go out at once. Of other requests only so many are under way at a time, and of recommendations that are
-    to be made only as many as are made in time: further ones are answered 503 before they cost anything. Work that
-    waits longer than its caller does is done for nobody. Plain requests among them are made without the framework.
+    to be made only as many as are made in time, and none while the event loop is late with what it has: further ones
+    are answered 503 before they cost anything. Work that waits longer than its caller does is done for nobody. Plain
+    requests among them are made without the framework.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Front:
         self._most_computations = most_computations
         self._requests = 0
         self._computations = 0
+        self._lateness = Lateness()
         self._shed = telemetry.shed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,6 +55,11 @@ class Front:
         if computes and self._computations >= self._most_computations:
             await self._refuse(scope, receive, send, f"{self._most_computations} lists are being made already")
             return
+        if computes:
+            self._lateness.watch()
+            if self._lateness.is_much:
+                await self._refuse(scope, receive, send, "more has come in than is answered in time")
+                return
         self._requests += 1
         self._computations += computes
         try:
