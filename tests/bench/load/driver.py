@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -90,15 +91,18 @@ def drive(
     chosen = cores()
     before = _cpu(servers)
     arguments = [port, connections, seconds, "--core", chosen[1] if chosen else -1, "--rate", rate, "--mark", mark]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.load.client", *map(str, arguments), *(["--every"] if every else [])],
-        input="\n".join(targets).encode("ascii"),
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=seconds + 120,
-    )
-    spent = _cpu(servers) - before
-    raw: dict[str, Any] = json.loads(done.stdout)
+    # A file: of a megabyte of latencies through a pipe the second half was once missing.
+    with tempfile.TemporaryFile() as said:
+        subprocess.run(
+            [sys.executable, "-m", "tests.bench.load.client", *map(str, arguments), *(["--every"] if every else [])],
+            input="\n".join(targets).encode("ascii"),
+            stdout=said,
+            check=True,
+            timeout=seconds + 120,
+        )
+        spent = _cpu(servers) - before
+        said.seek(0)
+        raw: dict[str, Any] = json.load(said)
     if raw["wrong"]:
         raise AssertionError(f"{raw['wrong']} answers lacked {mark!r}")
     everything = sum(raw["statuses"].values())
