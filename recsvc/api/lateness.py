@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 _BEAT_SECONDS: Final = 0.02
-_WEIGHT: Final = 0.3
+_WEIGHT: Final = 0.15
 """Of the latest beat: a single late one, such as a garbage collection makes, is no overload."""
 _LATE_SECONDS: Final = 0.01
 """Behind by so much on average: at half of the peak it is a fifth of that."""
